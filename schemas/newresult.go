@@ -1,0 +1,115 @@
+package schemas
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// DefaultSource is the CloudEvents source of results, unless configured otherwise.
+const DefaultSource = "distributor-bridge"
+
+// resultSpace is the namespace of results' IDs. It is part of the contract: another one would make a repeat of a result
+// look like a new one.
+var resultSpace = uuid.MustParse("5b0f9f0e-4a3c-5d52-9a83-6f1f1c1d7f57")
+
+// ResultID gives a result's ID: the UUIDv5, in the project's namespace, of what caused it and what it reports. The type
+// is its name without prefix. The key tells apart results of one type with one cause, as the status of an
+// investment.status_changed; "" where there is only one. Each part is preceded by its length, so that no two different
+// inputs are the same text.
+func ResultID(causeSource, causeID, resultType, key string) string {
+	var b bytes.Buffer
+	for _, part := range []string{causeSource, causeID, resultType, key} {
+		b.WriteString(strconv.Itoa(len(part)))
+		b.WriteByte(':')
+		b.WriteString(part)
+	}
+	return uuid.NewSHA1(resultSpace, b.Bytes()).String()
+}
+
+// Cause is the event that a result comes from, as far as the result tells it.
+type Cause struct {
+	Source        string
+	ID            string
+	CorrelationID string // "" if the event had none: its ID begins the correlation
+	TraceParent   string // "" or W3C
+}
+
+// Cause gives the event as the cause of a result.
+func (e Event) Cause() Cause {
+	return Cause{Source: e.Source, ID: e.ID, CorrelationID: e.CorrelationID, TraceParent: e.TraceParent}
+}
+
+// Result is what NewResult builds a result event from.
+type Result struct {
+	Name    string    // one of ResultTypes
+	Source  string    // "": DefaultSource
+	Subject string    // within the customer, as of Contract.Subject
+	Key     string    // see ResultID
+	Time    time.Time // when the outcome was recorded
+	Cause   Cause
+	Data    any // the Go type of Name, or its JSON as a json.RawMessage
+}
+
+// NewResult builds a result. The same input gives the same event, and so the same bytes. Its CloudEvents subject is that
+// of the input, but a customer's is told with the ID, as customer/42.
+//
+// An error is a mistake of the caller: data of another type than the name's, or no time, subject or cause. The schema is
+// not asked, since a status that the provider has invented must not hold back the news of it; ValidateResult is for tests.
+func (c *Contract) NewResult(r Result) (Event, error) {
+	want, ok := dataTypes[resultSchema(r.Name)]
+	_, encoded := r.Data.(json.RawMessage)
+	if !ok || !encoded && reflect.TypeOf(r.Data) != want {
+		return Event{}, fmt.Errorf("build result %q: %T is not its data", r.Name, r.Data)
+	}
+	if r.Time.IsZero() || r.Cause.ID == "" || r.Cause.Source == "" || r.Subject == "" {
+		return Event{}, fmt.Errorf("build result %s: %w", r.Name, errIncomplete)
+	}
+	data, err := marshal(r.Data)
+	if err != nil {
+		return Event{}, fmt.Errorf("build result %s: %w", r.Name, err)
+	}
+	e := Event{
+		ID:              ResultID(r.Cause.Source, r.Cause.ID, r.Name, r.Key),
+		Source:          r.Source,
+		Type:            c.FullType(r.Name),
+		Name:            r.Name,
+		Subject:         r.Subject,
+		Time:            r.Time.UTC(),
+		CustomerID:      customerID(data),
+		CorrelationID:   r.Cause.CorrelationID,
+		CausationID:     r.Cause.ID,
+		TraceParent:     r.Cause.TraceParent,
+		DataContentType: mediaJSON,
+		Data:            data,
+	}
+	if e.Source == "" {
+		e.Source = DefaultSource
+	}
+	if e.CorrelationID == "" {
+		e.CorrelationID = r.Cause.ID
+	}
+	if e.Subject == SubjectCustomer {
+		e.Subject += "/" + e.CustomerID
+	}
+	return e, nil
+}
+
+var errIncomplete = errors.New("time, subject and cause are required")
+
+// marshal gives JSON in which &, < and > stand as they are.
+func marshal(data any) (json.RawMessage, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(data); err != nil {
+		return nil, fmt.Errorf("marshal data: %w", err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
