@@ -1,0 +1,133 @@
+package attempt
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Object is what the bridge remembers of one thing at the API: exactly one of its parts is set, or none if nothing is
+// known yet. It holds IDs, digests, statuses and times, never personal data.
+type Object struct {
+	Customer *Customer `json:"customer,omitempty"`
+	Order    *Order    `json:"order,omitempty"`
+	Position *Position `json:"position,omitempty"`
+}
+
+// Customer is the object of a customer: the investor at the API and what belongs to it.
+type Customer struct {
+	InvestorID string               `json:"investor,omitempty"`
+	Company    bool                 `json:"company,omitempty"`    // a company, else a person
+	Persons    bool                 `json:"persons,omitempty"`    // the benefiting persons have been posted
+	KYC        string               `json:"kyc,omitempty"`        // the API's kyc_status, as it was told last
+	KYCSince   time.Time            `json:"kyc_since,omitzero"`   // when that status was seen first
+	Wallets    []Wallet             `json:"wallets,omitempty"`    // in the order in which they came to be known
+	Parts      map[string]time.Time `json:"parts,omitempty"`      // per part of the data, the time of the event applied last
+	Registered string               `json:"registered,omitempty"` // Hash of the event that registered the customer
+}
+
+// Wallet is a wallet of a customer at the API.
+type Wallet struct {
+	ID      string `json:"id"`
+	Address string `json:"address,omitempty"` // lower case; empty as long as the API has not told a managed one's
+	Managed bool   `json:"managed,omitempty"`
+}
+
+// Order is the object of an order: the investment at the API and its credit.
+type Order struct {
+	Digest       string    `json:"digest"`                // of the data of its order.paid, links and contents left out
+	Event        string    `json:"event"`                 // Hash of its order.paid
+	InvestmentID string    `json:"investment,omitempty"`  // empty until it has been created
+	WalletID     string    `json:"wallet,omitempty"`      // the wallet that the investment names
+	Status       string    `json:"status,omitempty"`      // the investment's status, as it was told last
+	Since        time.Time `json:"since,omitzero"`        // when that status was seen first
+	Credit       bool      `json:"credit,omitempty"`      // the credit is allowed, by the order or by a release
+	CreditTask   string    `json:"credit_task,omitempty"` // the ID of the credit's task, once it has been asked for
+	CreditStatus string    `json:"credit_status,omitempty"`
+}
+
+// Position is the object of a redemption or a transfer.
+type Position struct {
+	Digest string    `json:"digest"` // of the data of its event
+	Event  string    `json:"event"`  // Hash of its event
+	TaskID string    `json:"task,omitempty"`
+	Status string    `json:"status,omitempty"`
+	Since  time.Time `json:"since,omitzero"` // when that status was seen first
+}
+
+// Statuses of a task at the API, normalised. A status that is not among them counts as processing.
+const (
+	TaskProcessing = "processing"
+	TaskSucceeded  = "succeeded"
+	TaskFailed     = "failed"
+	TaskUnknown    = "unknown"
+)
+
+// Statuses of a KYC at the API [A].
+const (
+	KYCPending  = "PENDING"
+	KYCSuccess  = "SUCCESS"
+	KYCRejected = "REJECTED"
+)
+
+// Processing says whether a task at the API may still change what the customer holds: later events about positions wait
+// for it. A task whose end is unknown is one of them.
+func (o Object) Processing() bool {
+	if o.Order != nil && o.Order.CreditTask != "" {
+		return o.Order.CreditStatus == TaskProcessing || o.Order.CreditStatus == TaskUnknown
+	}
+	if o.Position != nil && o.Position.TaskID != "" {
+		return o.Position.Status == TaskProcessing || o.Position.Status == TaskUnknown
+	}
+	return false
+}
+
+// Managed gives the customer's managed wallet; ok is false if there is none.
+func (c *Customer) Managed() (w Wallet, ok bool) {
+	i := slices.IndexFunc(c.Wallets, func(w Wallet) bool { return w.Managed })
+	if i < 0 {
+		return Wallet{}, false
+	}
+	return c.Wallets[i], true
+}
+
+// Wallet gives the customer's wallet with the given address, in whatever case it is written.
+func (c *Customer) Wallet(address string) (w Wallet, ok bool) {
+	i := slices.IndexFunc(c.Wallets, func(w Wallet) bool { return w.Address != "" && strings.EqualFold(w.Address, address) })
+	if i < 0 {
+		return Wallet{}, false
+	}
+	return c.Wallets[i], true
+}
+
+// AddWallet remembers a wallet, once: one whose ID is known already is replaced.
+func (c *Customer) AddWallet(w Wallet) {
+	w.Address = strings.ToLower(w.Address)
+	i := slices.IndexFunc(c.Wallets, func(have Wallet) bool { return have.ID == w.ID })
+	if i >= 0 {
+		c.Wallets[i] = w
+		return
+	}
+	c.Wallets = append(c.Wallets, w)
+}
+
+// Clone gives a copy that shares nothing with o.
+func (o Object) Clone() Object {
+	var c Object
+	if o.Customer != nil {
+		copied := *o.Customer
+		copied.Wallets = slices.Clone(o.Customer.Wallets)
+		copied.Parts = maps.Clone(o.Customer.Parts)
+		c.Customer = &copied
+	}
+	if o.Order != nil {
+		copied := *o.Order
+		c.Order = &copied
+	}
+	if o.Position != nil {
+		copied := *o.Position
+		c.Position = &copied
+	}
+	return c
+}

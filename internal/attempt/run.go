@@ -1,0 +1,184 @@
+package attempt
+
+import (
+	"context"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"time"
+
+	"distributor-bridge/internal/outcome"
+)
+
+// Keys of a customer's objects, relative to the customer.
+const KeyCustomer = "customer"
+
+// KeyOrder gives the key of an order's object.
+func KeyOrder(id string) string { return "order/" + id }
+
+// KeyRedemption gives the key of a redemption's object.
+func KeyRedemption(id string) string { return "redemption/" + id }
+
+// KeyTransfer gives the key of a transfer's object.
+func KeyTransfer(id string) string { return "transfer/" + id }
+
+// Subject gives the subject, within the customer, to which the object at key belongs: redemptions and transfers are of one,
+// all others are their own.
+func Subject(key string) string {
+	if strings.HasPrefix(key, "redemption/") || strings.HasPrefix(key, "transfer/") {
+		return "positions"
+	}
+	return key
+}
+
+// Journal is the side of the consumer that an attempt sees.
+type Journal interface {
+	// Object gives a copy of the object at a key of the event's customer; an empty one if nothing is known.
+	Object(key string) Object
+	// Processing says whether a task of the customer is under way at the API, other than that of the object at except.
+	Processing(except string) bool
+	// Intend writes work and the changed objects down, in one piece, and returns once that is acknowledged. After an
+	// error nothing may be sent.
+	Intend(ctx context.Context, w Work, changed map[string]Object) error
+	// Ready is asked right before a call with an effect is sent; an error means that it must not be.
+	Ready(ctx context.Context) error
+}
+
+// Config are the rules of doubt; see design section 5. All are required.
+type Config struct {
+	KeyRetention time.Duration // how long the API surely keeps idempotency keys; default 20 h
+	Margin       time.Duration // how much earlier the bridge stops to repeat; default 10 min
+	Quiet        time.Duration // how long after the last try in doubt a 4xx begins to count; default 60 s
+}
+
+// Run is one attempt at an event or at a follow-up. It is used by one goroutine.
+type Run struct {
+	cfg     Config
+	journal Journal
+	work    Work
+	objects map[string]*Object // copies, as the handler changes them
+	loaded  map[string]Object  // the same, as they were
+	results []Result
+	follows []Follow
+}
+
+// Follow is a follow-up that an attempt asks for: of the object at Key, under a name.
+type Follow struct{ Key, Name string }
+
+// New makes an attempt at work w, which is copied. w.Event must be whole; its Data may be missing for a follow-up.
+func New(cfg Config, journal Journal, w Work) *Run {
+	return &Run{cfg: cfg, journal: journal, work: w.Clone(), objects: map[string]*Object{}, loaded: map[string]Object{}}
+}
+
+// Event gives the event that is worked on, or that caused the follow-up.
+func (r *Run) Event() Event { return r.work.Event }
+
+// FollowUp gives the name of the follow-up that is worked on; empty for the event itself.
+func (r *Run) FollowUp() string { return r.work.Follow }
+
+// Work gives the work as the attempt has brought it on: answers and intent.
+func (r *Run) Work() Work { return r.work }
+
+// Results gives what the handler asked to publish, in its order.
+func (r *Run) Results() []Result { return r.results }
+
+// Follows gives the follow-ups that the handler asked for, in its order.
+func (r *Run) Follows() []Follow { return r.follows }
+
+// Customer gives the event's customer to read and to change; a zero one if nothing is known.
+func (r *Run) Customer() *Customer {
+	o := r.object(KeyCustomer)
+	if o.Customer == nil {
+		o.Customer = &Customer{}
+	}
+	return o.Customer
+}
+
+// Order gives an order of the customer to read and to change; a zero one if nothing is known.
+func (r *Run) Order(id string) *Order {
+	o := r.object(KeyOrder(id))
+	if o.Order == nil {
+		o.Order = &Order{}
+	}
+	return o.Order
+}
+
+// Position gives the redemption or transfer at key, to read and to change; a zero one if nothing is known.
+func (r *Run) Position(key string) *Position {
+	o := r.object(key)
+	if o.Position == nil {
+		o.Position = &Position{}
+	}
+	return o.Position
+}
+
+// Processing says whether a credit, redemption or transfer of the customer is processing, other than that at except.
+func (r *Run) Processing(except string) bool { return r.journal.Processing(except) }
+
+// Publish asks for a result about the given subject ("order/1001"). data must hold IDs and statuses only.
+func (r *Run) Publish(typ, subject string, data any) error {
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return err
+	}
+	r.results = append(r.results, Result{Type: typ, Subject: subject, Data: raw})
+	return nil
+}
+
+// Follow asks for a follow-up of the object at key. One of that name that is under way already goes on instead.
+func (r *Run) Follow(key, name string) {
+	r.follows = append(r.follows, Follow{Key: key, Name: name})
+}
+
+// Changed gives the objects that the handler changed, by key. They are kept whatever the verdict is: what was created
+// stays created, even if the event is rejected later.
+func (r *Run) Changed() map[string]Object {
+	changed := map[string]Object{}
+	for key, o := range r.objects {
+		now := o.Clone().settled()
+		if !reflect.DeepEqual(now, r.loaded[key]) {
+			changed[key] = now
+		}
+	}
+	return changed
+}
+
+// settled gives o without parts that say nothing, so that looking at an object that is not there does not make it.
+func (o Object) settled() Object {
+	if o.Customer != nil && reflect.ValueOf(*o.Customer).IsZero() {
+		o.Customer = nil
+	}
+	if o.Order != nil && *o.Order == (Order{}) {
+		o.Order = nil
+	}
+	if o.Position != nil && *o.Position == (Position{}) {
+		o.Position = nil
+	}
+	return o
+}
+
+func (r *Run) object(key string) *Object {
+	if o, ok := r.objects[key]; ok {
+		return o
+	}
+	o := r.journal.Object(key)
+	r.loaded[key] = o.Clone()
+	r.objects[key] = &o
+	return &o
+}
+
+// keep remembers a step's answer, and closes its intent.
+func (r *Run) keep(step string, answer any) error {
+	raw, err := json.Marshal(answer)
+	if err != nil {
+		return outcome.At(step, err)
+	}
+	if r.work.Answers == nil {
+		r.work.Answers = map[string]json.RawMessage{}
+	}
+	r.work.Answers[step] = raw
+	if r.work.Intent != nil && r.work.Intent.Step == step {
+		r.work.Intent = nil
+	}
+	return nil
+}

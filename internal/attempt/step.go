@@ -1,0 +1,175 @@
+// Package attempt is an event being worked on: its remembered steps, and the objects it sees. Handlers use it to make
+// calls, the consumer to hold, record and repeat them.
+//
+// # The promise of a step
+//
+// Do makes one call with an effect, once, whatever happens in between:
+//
+//   - Before the first call the intent (step, generation, time, digest of the body) is written down and acknowledged.
+//   - Every repeat has the same key and the same body.
+//   - A crash before the intent is durable: nothing was sent, the step starts anew.
+//   - A crash after it: the next owner inherits the intent, is in doubt, and repeats the same key; the API answers with
+//     what it answered first.
+//   - In doubt, a refusal may be that of a repeat while the first call is still under way: it counts only when the last
+//     try is Quiet ago.
+//   - In doubt for longer than the API keeps keys, nobody can know: the verdict is Unknown, and nothing is sent.
+//   - An answer is remembered with the work; a later attempt gets it and makes no call. It becomes durable with the next
+//     write, be that the next step's intent, a hold or the outcome; a crash before costs a repeat with the same key.
+//
+// The package knows neither Kafka nor the API.
+package attempt
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"distributor-bridge/internal/outcome"
+)
+
+// namespace is the project's own name space for idempotency keys. It must never change: keys of steps in doubt would.
+var namespace = uuid.MustParse("6f1c3a52-97d2-4b0e-8a55-6b1d4e0c7f21")
+
+// Key gives the idempotency key of a step: a UUIDv5 of the event's source and ID, the step and its generation.
+func Key(e Event, step string, generation int) uuid.UUID {
+	var name []byte
+	for _, part := range []string{e.Source, e.ID, step} {
+		name = binary.AppendUvarint(name, uint64(len(part))) // the length first: no two lists of parts look alike
+		name = append(name, part...)
+	}
+	name = binary.AppendUvarint(name, uint64(generation))
+	return uuid.NewSHA1(namespace, name)
+}
+
+// Do makes the step's call with an effect, or gives the answer that it had. refs are what the body takes from elsewhere
+// than the event; body makes it from them, the same each time; send makes the call. The answer is kept in state, so A
+// must hold IDs and statuses only. The error is a verdict that names the step.
+func Do[B, A any](ctx context.Context, r *Run, step string, refs Refs, body func(Refs) B,
+	send func(ctx context.Context, key uuid.UUID, body B) (A, error)) (A, error) {
+	var answer A
+	if raw, ok := r.work.Answers[step]; ok {
+		return answer, outcome.At(step, json.Unmarshal(raw, &answer))
+	}
+	if in := r.work.Intent; in != nil && in.Step == step {
+		refs = in.Refs
+	}
+	b := body(refs)
+	digest, err := digest(b)
+	if err != nil {
+		return answer, outcome.At(step, err)
+	}
+	if err := r.intend(ctx, step, refs, digest); err != nil {
+		return answer, outcome.At(step, err)
+	}
+	if err := r.journal.Ready(ctx); err != nil {
+		return answer, outcome.At(step, err)
+	}
+	answer, err = send(ctx, Key(r.work.Event, step, r.work.Intent.Generation), b)
+	if err != nil {
+		return answer, outcome.At(step, r.unanswered(outcome.Of(err)))
+	}
+	return answer, r.keep(step, answer)
+}
+
+// Repeat makes the call of a step that may be repeated without harm (a document, a PATCH), or gives the answer that it
+// had. It needs no intent; else it is like Do.
+func Repeat[A any](ctx context.Context, r *Run, step string, send func(ctx context.Context, key uuid.UUID) (A, error)) (A, error) {
+	var answer A
+	if raw, ok := r.work.Answers[step]; ok {
+		return answer, outcome.At(step, json.Unmarshal(raw, &answer))
+	}
+	if err := r.journal.Ready(ctx); err != nil {
+		return answer, outcome.At(step, err)
+	}
+	answer, err := send(ctx, Key(r.work.Event, step, r.work.Generation[step]))
+	if err != nil {
+		return answer, outcome.At(step, err)
+	}
+	return answer, r.keep(step, answer)
+}
+
+// Answered says whether the step has its answer, so that a handler need not look at what only the call needs.
+func (r *Run) Answered(step string) bool {
+	_, ok := r.work.Answers[step]
+	return ok
+}
+
+// Begun says whether the step's call may have been made already: it must be repeated before anything else is decided.
+func (r *Run) Begun(step string) bool {
+	return r.Answered(step) || r.work.Intent != nil && r.work.Intent.Step == step
+}
+
+// intend sees to it that the step's intent is durable and may still be acted on.
+func (r *Run) intend(ctx context.Context, step string, refs Refs, digest string) error {
+	now := stamp()
+	in := r.work.Intent
+	switch {
+	case in == nil:
+		r.work.Intent = &Intent{Step: step, Generation: r.work.Generation[step], FirstSent: now, LastTry: now, Refs: refs, Digest: digest}
+	case in.Step != step:
+		// Steps come in one order, and an answer closes its intent: the handler's order has changed since.
+		return outcome.Unknown(outcome.BodyChanged, fmt.Errorf("step %s is in doubt, and another is to be made", in.Step))
+	case in.Digest != digest:
+		return outcome.Unknown(outcome.BodyChanged, nil)
+	case in.doubt() && r.tooOld(in, now):
+		return outcome.Unknown(outcome.KeyExpired, nil)
+	case !in.inherited:
+		return nil // this owner wrote it, and has been the owner since
+	default:
+		// Written again, so that a takeover in turn knows of this try: quiet counts from here.
+		in.LastTry, in.Ambiguous, in.inherited = now, true, false
+	}
+	if err := r.journal.Intend(ctx, r.work.Clone(), r.Changed()); err != nil {
+		return err
+	}
+	// The write may have taken any time.
+	if in := r.work.Intent; r.tooOld(in, stamp()) {
+		return outcome.Retry(outcome.ClassInternal, in.doubt(), fmt.Errorf("the intent took too long to write"))
+	}
+	return nil
+}
+
+// unanswered brings the intent up to what was observed, and gives the verdict that follows.
+func (r *Run) unanswered(e *outcome.Error) error {
+	in := r.work.Intent
+	switch {
+	case e.Verdict == outcome.Rejected && in.doubt() && stamp().Before(in.LastTry.Add(r.cfg.Quiet)):
+		// A lost call may still land; only when all is quiet does the refusal say that it did not. LastTry is the last
+		// try whose end is not known: this answer does not push the quiet time further away.
+		retry := *e
+		retry.Verdict, retry.Reason, retry.InDoubt = outcome.Retrying, outcome.Temporary, true
+		retry.After = max(e.After, in.LastTry.Add(r.cfg.Quiet).Sub(stamp()))
+		return &retry
+	case e.Verdict == outcome.Rejected:
+		r.work.Intent = nil
+	case e.Verdict == outcome.Retrying && e.InDoubt:
+		in.Ambiguous = true
+		in.LastTry = stamp()
+	case e.Verdict == outcome.Retrying && !in.doubt():
+		r.work.Intent = nil // surely never sent: the next attempt starts anew, with a first_sent of its own
+	}
+	return e
+}
+
+func (r *Run) tooOld(in *Intent, now time.Time) bool {
+	return now.Sub(in.FirstSent) >= r.cfg.KeyRetention-r.cfg.Margin
+}
+
+// stamp gives the present as state keeps it: UTC, in milliseconds.
+func stamp() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
+// digest gives 16 bytes of the SHA-256 of the body's JSON, in hexadecimal digits.
+func digest(body any) (string, error) {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:16]), nil
+}
