@@ -1,0 +1,131 @@
+package distributor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/textproto"
+	"sync"
+
+	"distributor-bridge/internal/outcome"
+)
+
+// A content makes a request's body, anew for each HTTP request.
+type content func(ctx context.Context) (*body, error)
+
+// body is a request's body. Its readers are of types from which net/http makes no GetBody, so that it cannot repeat
+// the request by itself.
+type body struct {
+	io.ReadCloser
+	contentType string
+	length      int64
+	failed      func() error // why the content could not be read, if it was not the API's fault
+}
+
+// jsonBody gives v as JSON.
+func jsonBody(v any) content {
+	return func(context.Context) (*body, error) {
+		b, err := json.Marshal(v)
+		if err != nil {
+			return nil, err
+		}
+		return &body{
+			ReadCloser:  io.NopCloser(bytes.NewReader(b)),
+			contentType: "application/json",
+			length:      int64(len(b)),
+		}, nil
+	}
+}
+
+// multipartBody gives a form with the document in the field "file". All of it but the document follows from the key and
+// the document's description; the length is known before the document is read.
+func multipartBody(key Key, d Document) content {
+	return func(ctx context.Context) (*body, error) {
+		if d.Size < 0 {
+			return nil, outcome.Reject(outcome.DocumentMismatch)
+		}
+		var frame bytes.Buffer
+		w := multipart.NewWriter(&frame)
+		if err := w.SetBoundary("bridge-" + key.String()); err != nil {
+			return nil, err
+		}
+		_, err := w.CreatePart(textproto.MIMEHeader{
+			"Content-Disposition": {multipart.FileContentDisposition("file", d.Name)},
+			"Content-Type":        {mediaType(d.ContentType)},
+		})
+		if err != nil {
+			return nil, err
+		}
+		head := bytes.Clone(frame.Bytes())
+		if err := w.Close(); err != nil {
+			return nil, err
+		}
+		tail := frame.Bytes()[len(head):]
+
+		file, err := d.Open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		exact := &exactReader{r: file, left: d.Size}
+		return &body{
+			ReadCloser:  readCloser{io.MultiReader(bytes.NewReader(head), exact, bytes.NewReader(tail)), file},
+			contentType: w.FormDataContentType(),
+			length:      int64(len(head)) + d.Size + int64(len(tail)),
+			failed:      exact.failed,
+		}, nil
+	}
+}
+
+// mediaType gives t, or that of any bytes if t is no media type and could not stand in a header.
+func mediaType(t string) string {
+	if _, _, err := mime.ParseMediaType(t); err != nil {
+		return "application/octet-stream"
+	}
+	return t
+}
+
+type readCloser struct {
+	io.Reader
+	io.Closer
+}
+
+// exactReader gives the bytes of r, and io.EOF only after r has told io.EOF after the promised size. What follows it in
+// the request is therefore sent only when the document is known to be right.
+type exactReader struct {
+	r    io.Reader
+	left int64
+
+	mu  sync.Mutex // net/http may read on while the call ends
+	err error      // why the content could not be read
+}
+
+func (e *exactReader) Read(p []byte) (int, error) {
+	if int64(len(p)) > e.left+1 {
+		p = p[:e.left+1] // one more than promised is enough to know
+	}
+	n, err := e.r.Read(p)
+	if int64(n) > e.left || err == io.EOF && int64(n) < e.left {
+		return 0, e.fail(outcome.Reject(outcome.DocumentMismatch))
+	}
+	e.left -= int64(n)
+	if err != nil && err != io.EOF {
+		return n, e.fail(err)
+	}
+	return n, err
+}
+
+func (e *exactReader) fail(err error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.err = err
+	return err
+}
+
+func (e *exactReader) failed() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.err
+}

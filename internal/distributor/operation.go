@@ -1,0 +1,71 @@
+package distributor
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// operation is one call of the API: its name in Call.Operation and in errors, its method, and its path below the
+// prefix. Every path ends in a slash [G1][G2].
+type operation struct {
+	name   string
+	method string
+	path   string
+}
+
+var (
+	opUploadDocument          = operation{"upload_document", http.MethodPost, "documents/"}
+	opCreateInvestor          = operation{"create_investor", http.MethodPost, "investors/"}
+	opInvestor                = operation{"get_investor", http.MethodGet, "investors/{id}/"}
+	opPatchInvestor           = operation{"patch_investor", http.MethodPatch, "investors/{id}/"}
+	opCreateIdentification    = operation{"create_identification", http.MethodPost, "investors/{id}/identifications/"}
+	opCreateBenefitingPersons = operation{"create_benefiting_persons", http.MethodPost, "investors/{id}/benefiting-persons/"}
+	opCreateManagedWallet     = operation{"create_managed_wallet", http.MethodPost, "investors/{id}/wallets/eth-managed/"}
+	opCreateGenericWallet     = operation{"create_generic_wallet", http.MethodPost, "investors/{id}/wallets/eth-generic/"}
+	opCreateInvestment        = operation{"create_investment", http.MethodPost, "investments/"}
+	opInvestment              = operation{"get_investment", http.MethodGet, "investments/{id}/"}
+	opCreateCredit            = operation{"create_credit", http.MethodPost, "investments/{id}/credits/"}
+	opCredit                  = operation{"get_credit", http.MethodGet, "investments/{id}/credits/{id}/"}
+	opCreateRedemption        = operation{"create_redemption", http.MethodPost, "redemptions/"}
+	opRedemption              = operation{"get_redemption", http.MethodGet, "redemptions/{id}/"}
+	opCreateTransfer          = operation{"create_transfer", http.MethodPost, "transfers/"}
+	opTransfer                = operation{"get_transfer", http.MethodGet, "transfers/{id}/"}
+)
+
+// tokenOperation is the name of a token's fetch in Call.Operation.
+const tokenOperation = "token"
+
+// String gives the operation's words for an error: what was tried.
+func (o operation) String() string { return strings.ReplaceAll(o.name, "_", " ") }
+
+// effect says whether the call changes something at the API.
+func (o operation) effect() bool { return o.method != http.MethodGet }
+
+// object says whether the path names an object by its ID, so that a 404 may mean that object.
+func (o operation) object() bool { return strings.Contains(o.path, "{id}") }
+
+var (
+	errNoKey = errors.New("no idempotency key")
+	errBadID = errors.New("an ID that is no UUID")
+)
+
+// locate gives the URL of the operation on the objects with the given IDs.
+func (o operation) locate(root *url.URL, ids []string) (*url.URL, error) {
+	path := o.path
+	for _, id := range ids {
+		if !isUUID(id) {
+			return nil, errBadID
+		}
+		path = strings.Replace(path, "{id}", id, 1)
+	}
+	u := *root
+	u.Path += "/" + path
+	return &u, nil
+}
+
+// isUUID says whether s is a UUID in its usual form. uuid.Validate alone takes others, such as urn:uuid:….
+func isUUID(s string) bool { return len(s) == 36 && uuid.Validate(s) == nil }

@@ -1,0 +1,188 @@
+package documents
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"distributor-bridge/internal/outcome"
+
+	"code.dny.dev/ssrf"
+)
+
+// maxRetryAfter bounds what a Retry-After can ask for.
+const maxRetryAfter = time.Hour
+
+// newClient makes the HTTP client for links. The guard looks at each address that is dialed, thus after DNS.
+func newClient(cfg Config) *http.Client {
+	dial := cfg.Dial
+	if dial == nil {
+		dialer := new(net.Dialer)
+		if !cfg.AllowPrivate {
+			dialer.Control = ssrf.New(ssrf.WithAnyPort()).Safe // ports are a matter of AllowedHosts
+		}
+		dial = dialer.DialContext
+	}
+	return &http.Client{
+		Transport: &http.Transport{
+			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+				ctx, cancel := context.WithTimeout(ctx, cfg.Timeouts.Dial)
+				defer cancel()
+				return dial(ctx, network, addr)
+			},
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
+			TLSHandshakeTimeout:    cfg.Timeouts.TLS,
+			ResponseHeaderTimeout:  cfg.Timeouts.FirstByte,
+			IdleConnTimeout:        30 * time.Second,
+			MaxIdleConnsPerHost:    8,
+			MaxResponseHeaderBytes: 64 << 10,
+			DisableCompression:     true, // the hash is over what lies there
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// openLink gives what an https link leads to.
+func (f *Fetcher) openLink(ctx context.Context, u *url.URL, size int64) (io.ReadCloser, error) {
+	if u.User != nil || !f.hosts[withPort(u.Host)] {
+		return nil, outcome.Reject(outcome.DocumentRefusedLink)
+	}
+	ctx, cancel := context.WithTimeout(ctx, f.cfg.Timeouts.Fetch)
+	res, err := f.get(ctx, u)
+	if err == nil {
+		err = answerVerdict(res, size)
+		if err != nil {
+			_ = res.Body.Close()
+		}
+	}
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return &download{ReadCloser: res.Body, cancel: cancel, framed: res.ContentLength >= 0 || len(res.TransferEncoding) > 0, left: size}, nil
+}
+
+func (f *Fetcher) get(ctx context.Context, u *url.URL) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, outcome.Reject(outcome.DocumentRefusedLink)
+	}
+	req.Header.Set("User-Agent", "distributor-bridge")
+	res, err := f.client.Do(req)
+	if errors.Is(err, ssrf.ErrProhibitedIP) || errors.Is(err, ssrf.ErrProhibitedNetwork) {
+		return nil, outcome.Reject(outcome.DocumentRefusedLink)
+	}
+	if err != nil {
+		return nil, retry(err)
+	}
+	return res, nil
+}
+
+// answerVerdict classifies an answer; nil means that the document follows.
+func answerVerdict(res *http.Response, size int64) error {
+	status := res.StatusCode
+	var e *outcome.Error
+	switch {
+	case status == http.StatusOK && (res.ContentLength < 0 || res.ContentLength == size):
+		return nil
+	case status >= 200 && status <= 299:
+		e = outcome.Reject(outcome.DocumentMismatch)
+	case status >= 300 && status <= 399:
+		e = outcome.Reject(outcome.DocumentRefusedLink)
+	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status == http.StatusTooEarly,
+		status >= 500, status < 200:
+		e = outcome.Retry(outcome.ClassDocument, false, nil)
+		e.After = retryAfter(res.Header)
+	default:
+		e = outcome.Reject(outcome.DocumentGone)
+	}
+	e.Status = status
+	return e
+}
+
+// retryAfter reads Retry-After, in seconds or as a date; 0 if it tells nothing.
+func retryAfter(h http.Header) time.Duration {
+	s := strings.TrimSpace(h.Get("Retry-After"))
+	if seconds, err := strconv.ParseUint(s, 10, 32); err == nil {
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
+	}
+	at, err := http.ParseTime(s)
+	if err != nil {
+		return 0
+	}
+	return min(max(time.Until(at), 0), maxRetryAfter)
+}
+
+// download is the body of an answer, with the end of its context.
+type download struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+	framed bool  // a length or chunks tell where the body ends
+	left   int64 // bytes of the promised size that did not come yet
+}
+
+// Read gives the body. An early end that nothing but the connection's end tells is a broken connection as likely as a
+// wrong document, so it is tried again.
+func (d *download) Read(p []byte) (int, error) {
+	n, err := d.ReadCloser.Read(p)
+	d.left -= int64(n)
+	if err == io.EOF && !d.framed && d.left > 0 {
+		return n, io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// Close ends the fetch.
+func (d *download) Close() error {
+	d.cancel()
+	return d.ReadCloser.Close()
+}
+
+// What ends a fetch, in words of our own.
+var (
+	errTimeout = errors.New("timeout")
+	errCut     = errors.New("connection cut off")
+	errDNS     = errors.New("host name not resolved")
+	errTLS     = errors.New("TLS handshake refused")
+	errOther   = errors.New("connection broken")
+)
+
+// retry gives the verdict on a fault that may pass. Its cause is in words of our own: those of net/http quote the link.
+func retry(err error) error { return outcome.Retry(outcome.ClassDocument, false, cause(err)) }
+
+func cause(err error) error {
+	var (
+		timeout interface{ Timeout() bool }
+		dns     *net.DNSError
+		errno   syscall.Errno
+		cert    *tls.CertificateVerificationError
+		alert   tls.AlertError
+		record  tls.RecordHeaderError
+	)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return context.Canceled
+	case errors.Is(err, context.DeadlineExceeded):
+		return context.DeadlineExceeded
+	case errors.As(err, &dns):
+		return errDNS
+	case errors.As(err, &cert), errors.As(err, &alert), errors.As(err, &record):
+		return errTLS
+	case errors.As(err, &errno):
+		return errno
+	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, os.ErrDeadlineExceeded):
+		return errTimeout
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+		return errCut
+	}
+	return errOther
+}
