@@ -1,0 +1,72 @@
+# The same commands here and in CI. Needed: Go and make; gcc for race; a JDK (17 or newer) and Maven for test-kafka.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GO ?= go
+# Time that make fuzz spends on each target.
+FUZZTIME ?= 20s
+# What make test-kafka runs on the real broker.
+KAFKA_TESTS ?= ./...
+
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := build/bin/golangci-lint-$(GOLANGCI_VERSION)
+KAFKA_LIBS := build/kafka/libs
+KAFKA_POM := internal/broker/apache-kafka/pom.xml
+
+.PHONY: help
+help: ## Show these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Broker, API, bridge and sample events in one process: watch what happens
+	@$(GO) run ./cmd/distributor-sandbox demo
+
+.PHONY: test
+test: vet ## All tests, in process: needs Go alone
+	$(GO) test -timeout 5m ./...
+
+.PHONY: vet
+vet:
+	$(GO) vet ./...
+
+.PHONY: race
+race: ## All tests with the race detector (needs gcc)
+	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
+
+.PHONY: lint
+lint: $(GOLANGCI) ## Static checks; the linter is built from its sources, once
+	$(GO) mod tidy -diff
+	$(GOLANGCI) run ./...
+
+# Built, not fetched: the module proxy and its checksums are all that has to be trusted.
+$(GOLANGCI):
+	@mkdir -p build/bin
+	GOBIN=$(CURDIR)/build/bin/new $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv build/bin/new/golangci-lint $@ && rmdir build/bin/new
+
+.PHONY: fuzz
+fuzz: ## Each fuzz target for FUZZTIME (20s)
+	@grep -rlE '^func Fuzz' --include='*_test.go' --exclude-dir=build . | xargs -n 1 dirname | sort -u | while read -r folder; do \
+		for target in $$(cat "$$folder"/*_test.go | sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p'); do \
+			echo "== $$folder $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$folder"; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## All benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: test-kafka
+test-kafka: $(KAFKA_LIBS)/.complete ## All tests on a real Apache Kafka, which is fetched by Maven, started and stopped
+	$(GO) run ./cmd/distributor-sandbox kafka --libs $(KAFKA_LIBS) -- $(GO) test -count=1 -timeout 15m $(KAFKA_TESTS)
+
+$(KAFKA_LIBS)/.complete: $(KAFKA_POM)
+	rm -rf $(KAFKA_LIBS)
+	mvn --batch-mode --quiet -f $(KAFKA_POM) dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(KAFKA_LIBS)
+	@touch $@
+
+.PHONY: check
+check: lint test race test-kafka ## All of it: vet, lint, test, race, test-kafka

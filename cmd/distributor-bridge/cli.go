@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"distributor-bridge/internal/bridge"
+	"distributor-bridge/internal/config"
+)
+
+// Paragraphs are wrapped anew for the terminal.
+const description = `Turns domain events on Kafka topics into calls of the Distributor API, one effect per event, and
+publishes what became of them.
+
+Configuration is a YAML file; each key can be given as an environment variable instead: kafka.brokers is
+DISTRIBUTOR_KAFKA_BROKERS. deploy/config.example.yaml shows all keys.
+
+Exit codes: 0 done; 1 failed; 2 wrong use or wrong configuration, nothing was begun.`
+
+// cli is the command line, as kong reads it.
+type cli struct {
+	Run     runCommand     `cmd:"" help:"Work on events until stopped."`
+	Topics  topicsCommand  `cmd:"" help:"The bridge's own topics."`
+	Version versionCommand `cmd:"" help:"Show version, commit and Go release."`
+}
+
+type topicsCommand struct {
+	Create createCommand `cmd:"" help:"Show which of the bridge's topics are missing, and create them."`
+}
+
+// surroundings are what a command may touch of the world, other than the network.
+type surroundings struct {
+	environ []string
+	stdin   io.Reader
+	stdout  io.Writer
+	stderr  io.Writer
+}
+
+// usageError is wrong use or configuration: nothing was begun, and the same again will not help.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// run is the program: it does what args say until that is done, or ctx ends.
+func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	var (
+		commands cli
+		helped   bool
+	)
+	parser, err := kong.New(&commands,
+		kong.Name(program),
+		kong.Description(description),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { helped = true }), // kong has shown the help, and goes on
+		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100, NoExpandSubcommands: false}),
+	)
+	if err != nil {
+		return fmt.Errorf("command line: %w", err)
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	chosen, err := parser.Parse(args)
+	if helped {
+		return nil
+	}
+	if err != nil {
+		return usageError{fmt.Errorf("%w; see %s --help", err, program)}
+	}
+	chosen.BindTo(ctx, (*context.Context)(nil))
+	return chosen.Run(surroundings{environ, stdin, stdout, stderr})
+}
+
+// report tells an error to people, and gives the program's exit code.
+func report(err error, stderr io.Writer) int {
+	if err == nil {
+		return 0
+	}
+	if text := err.Error(); strings.Contains(text, "\n") {
+		fmt.Fprintf(stderr, "%s:\n  %s\n", program, strings.ReplaceAll(text, "\n", "\n  "))
+	} else {
+		fmt.Fprintf(stderr, "%s: %s\n", program, text)
+	}
+	if errors.As(err, new(usageError)) {
+		return 2
+	}
+	return 1
+}
+
+const (
+	program   = "distributor-bridge"
+	envPrefix = "DISTRIBUTOR_"
+)
+
+// configured is embedded in commands that need the configuration.
+type configured struct {
+	Config string `required:"" placeholder:"FILE" help:"Configuration, YAML."`
+}
+
+func (c configured) load(world surroundings) (bridge.Config, error) {
+	cfg := bridge.Default()
+	if err := config.Load(&cfg, c.Config, world.environ, envPrefix); err != nil {
+		return bridge.Config{}, usageError{err}
+	}
+	cfg.Version = buildInfo().Version
+	return cfg, nil
+}

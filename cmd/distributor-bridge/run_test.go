@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"distributor-bridge/internal/broker"
+)
+
+// settings gives a configuration file for a Kafka of the test's own, whose topics do not exist yet.
+func settings(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	text := `
+kafka: {brokers: ["` + strings.Join(broker.ForTest(t), `","`) + `"]}
+group: {name: ` + broker.Name(t, "group") + `}
+topics:
+  upstream: [` + broker.Name(t, "orders") + `]
+  prefix: ` + broker.Name(t, "") + `.
+  partitions: 2
+  replication: 1
+  min_insync_replicas: 1
+api: {base_url: "http://127.0.0.1:1/api", client_id: me, client_secret: hunter2}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// Stopped by a signal, the program ends in order, and says so: in JSON, without a secret.
+func TestRunUntilSignal(t *testing.T) {
+	t.Parallel()
+	file := settings(t)
+	if out, err := exec.Command(program, "topics", "create", "--yes", "--config", file).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, "run", "--config", file)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var messages []string
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		var line struct{ Level, Time, Message string }
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil || line.Level == "" || line.Time == "" {
+			t.Errorf("no JSON log line: %s", lines.Text())
+		}
+		if strings.Contains(lines.Text(), "hunter2") {
+			t.Errorf("a secret in the log: %s", lines.Text())
+		}
+		messages = append(messages, line.Message)
+		if line.Message == "started" {
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	if n := len(messages); n < 2 || messages[n-1] != "stopped" {
+		t.Errorf("log %q, want it to begin with started and to end with stopped", messages)
+	}
+}

@@ -1,0 +1,98 @@
+// Package consumer is how events flow: intake, inbox, lanes, holding, follow-ups.
+//
+// # The life of an event
+//
+//	intake    upstream's record → validated, keyed by customer → appended to the inbox, or dead letter → source offset
+//	lane      one at a time a customer, in inbox order; lanes side by side
+//	attempt   the handler makes its steps (internal/attempt): intent → call → answer
+//	finish    outcome written to state, acknowledged → results or dead letter from it → inbox offset done
+//	hold      cannot finish now: written into its subject's record → inbox offset done → the lane goes on
+//	resume    woken or due: attempted again → outcome written beside it → published → its entry removed
+//
+// # What a crash does
+//
+//	before the append to the inbox is acknowledged   the source's record is delivered again: appended twice at worst, known by its identity
+//	before an intent is acknowledged                 nothing was sent; the record is delivered again
+//	after an intent, before the answer is durable    the next owner is in doubt, and repeats the same key and body
+//	before the outcome is acknowledged               the same
+//	after the outcome, before its publication        redelivered: offset = seen, so the recorded outcome is published again, the same bytes
+//	after the publication, before the commit         the same
+//	a held event's outcome, before its removal       it is found at the start, published again, removed
+//
+// The package knows nothing of the API, and of no event type: handlers come as function values.
+package consumer
+
+import (
+	"context"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"distributor-bridge/internal/attempt"
+	"distributor-bridge/internal/kafka"
+	"distributor-bridge/producer"
+	"distributor-bridge/schemas"
+)
+
+// Handler does one event, or one follow-up of it. nil is done; else the error is the verdict (internal/outcome).
+type Handler func(ctx context.Context, run *attempt.Run) error
+
+// Config says what an Intake and an Engine work with. All fields are required but where a default is told.
+type Config struct {
+	Client    *kafka.Client
+	Contract  *schemas.Contract
+	Publisher *producer.Producer
+	Handle    Handler // events
+	FollowUp  Handler // follow-ups
+
+	Group      kafka.GroupConfig // ID, times; the intake's ID is that with "-intake". Topics are set by New
+	Upstream   []string          // topics that intake reads
+	Inbox      string            // topic
+	State      string            // topic
+	Partitions int               // of inbox and state
+	Owner      string            // of claims: for people
+
+	Attempt     attempt.Config
+	HoldAfter   time.Duration // how long an event may keep its lane from going on; default 10 s
+	MaxWait     time.Duration // after which a waiting event is given up; default 30 days
+	Poll        time.Duration // between two looks of a follow-up; default 5 s
+	RetryFirst  time.Duration // the first pause of a retry; default 500 ms
+	RetryMost   time.Duration // the longest one; default 60 s
+	Lease       time.Duration // how long a state write proves ownership; default 10 s
+	Drain       time.Duration // how long what is in hand may take after the end; default 25 s
+	CommitEvery time.Duration // default 1 s
+	MaxInFlight int           // lanes at work at a time, over all partitions; default 64
+	MaxWindow   int           // records of a partition taken and not done; default 10,000
+
+	// DeadLetterUnknown sends events of an unknown type to the dead letters; else they are skipped and counted.
+	DeadLetterUnknown bool
+
+	Report func(Report) // is told what became of each event; called by many goroutines
+	Log    zerolog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	set := func(d *time.Duration, value time.Duration) {
+		if *d == 0 {
+			*d = value
+		}
+	}
+	set(&c.HoldAfter, 10*time.Second)
+	set(&c.MaxWait, 30*24*time.Hour)
+	set(&c.Poll, 5*time.Second)
+	set(&c.RetryFirst, 500*time.Millisecond)
+	set(&c.RetryMost, time.Minute)
+	set(&c.Lease, 10*time.Second)
+	set(&c.Drain, 25*time.Second)
+	set(&c.CommitEvery, time.Second)
+	if c.MaxInFlight == 0 {
+		c.MaxInFlight = 64
+	}
+	if c.MaxWindow == 0 {
+		c.MaxWindow = 10_000
+	}
+	if c.Report == nil {
+		c.Report = func(Report) {}
+	}
+	return c
+}

@@ -1,0 +1,247 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"distributor-bridge/internal/kafka"
+	"distributor-bridge/internal/state"
+)
+
+// Engine reads the inbox as a member of its consumer group, and works on what it finds.
+type Engine struct{ cfg Config }
+
+// NewEngine starts nothing.
+func NewEngine(cfg Config) *Engine {
+	cfg = cfg.withDefaults()
+	cfg.Group.Topics = []string{cfg.Inbox}
+	cfg.Group.Drain = cfg.Drain
+	return &Engine{cfg: cfg}
+}
+
+// Run works until ctx ends and what is then in hand is done (at most for Drain). It returns early with an error that no
+// new try can mend, such as an inbox with another number of partitions than the state was made for.
+func (e *Engine) Run(ctx context.Context) error {
+	return e.cfg.Client.Group(e.cfg.Group).Run(ctx, e.session)
+}
+
+// session works on the partitions of one generation. Losing partitions and stopping are one path: fetch no more, let the
+// calls in flight end, commit, give the partitions back.
+func (e *Engine) session(ctx context.Context, a *kafka.Assignment) error {
+	work, release := draining(ctx, e.cfg.Drain)
+	defer release()
+	take, end := context.WithCancel(ctx)
+	defer end()
+
+	parts, err := e.open(ctx, a)
+	defer e.close(parts)
+	if err != nil {
+		return e.verdict(ctx, err)
+	}
+	errs := make(chan error, len(parts)+1)
+	var running sync.WaitGroup
+	for _, p := range parts {
+		running.Go(func() {
+			if err := p.run(take, work); err != nil {
+				errs <- fmt.Errorf("inbox partition %d: %w", p.number, err)
+				end()
+			}
+		})
+	}
+	running.Go(func() {
+		if err := e.fetch(take, parts, a); err != nil {
+			errs <- err
+			end()
+		}
+	})
+	committed := make(chan struct{})
+	go func() {
+		defer close(committed)
+		e.commitEvery(take, parts, a)
+	}()
+	running.Wait()
+	<-committed
+	close(errs)
+	// With a time of its own: what ended is committed also when something else took longer than the drain.
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastCommit)
+	defer cancel()
+	e.commit(last, parts, a)
+	return e.verdict(ctx, <-errs)
+}
+
+// lastCommit is how long a generation's last commit may take.
+const lastCommit = 2 * time.Second
+
+// verdict says which errors end the program. All others are cured by taking the partitions anew.
+func (e *Engine) verdict(ctx context.Context, err error) error {
+	switch {
+	case err == nil, ctx.Err() != nil:
+		return nil
+	case errors.Is(err, state.ErrPartitions), errors.Is(err, errInbox):
+		return err
+	}
+	e.cfg.Log.Error().Err(err).Msg("the partitions are given up and taken anew")
+	pause(ctx, restart)
+	return nil
+}
+
+// errInbox is that of an inbox that does not fit the configuration.
+var errInbox = errors.New("the inbox does not fit the configuration")
+
+// open takes over the partitions of a generation, and gives those that it has got, also with an error.
+func (e *Engine) open(ctx context.Context, a *kafka.Assignment) (map[int]*partition, error) {
+	parts := map[int]*partition{}
+	topics, err := e.cfg.Client.Topics(ctx, e.cfg.Inbox, e.cfg.State)
+	if err != nil {
+		return parts, fmt.Errorf("look at the topics: %w", err)
+	}
+	for _, topic := range []string{e.cfg.Inbox, e.cfg.State} {
+		info, ok := topics[topic]
+		if !ok {
+			return parts, fmt.Errorf("topic %s does not exist: run distributor-bridge topics create", topic)
+		}
+		if info.Partitions != e.cfg.Partitions {
+			return parts, fmt.Errorf("%w: topic %s has %d partitions, topics.partitions says %d; the number is fixed for ever",
+				errInbox, topic, info.Partitions, e.cfg.Partitions)
+		}
+	}
+	slots := make(chan struct{}, e.cfg.MaxInFlight)
+	for _, number := range a.Partitions[e.cfg.Inbox] {
+		store, err := state.Open(ctx, state.Config{
+			Client: e.cfg.Client, Topic: e.cfg.State, Partition: number, Partitions: e.cfg.Partitions,
+			TransactionalID: fmt.Sprintf("%s-%s-%d", e.cfg.Group.ID, e.cfg.State, number),
+			Owner:           e.cfg.Owner, Lease: e.cfg.Lease,
+		})
+		if err != nil {
+			return parts, err
+		}
+		parts[number] = newPartition(&e.cfg, slots, number, store)
+	}
+	return parts, nil
+}
+
+func (e *Engine) close(parts map[int]*partition) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	for _, p := range parts {
+		if err := p.store.Close(ctx); err != nil {
+			e.cfg.Log.Warn().Err(err).Msg("a write was given up: whoever owns the partition next is in doubt about it")
+		}
+	}
+}
+
+// fetch delivers the inbox's records until ctx ends. A partition whose window is full is not fetched; no lane is waited
+// for.
+func (e *Engine) fetch(ctx context.Context, parts map[int]*partition, a *kafka.Assignment) error {
+	starts, err := e.cfg.Client.StartOffset(ctx, e.cfg.Inbox)
+	if err != nil {
+		return stopping(ctx, err)
+	}
+	f := e.cfg.Client.Fetcher(kafka.FetcherConfig{ReadCommitted: true})
+	defer f.Close()
+	for number := range parts {
+		tp := kafka.TopicPartition{Topic: e.cfg.Inbox, Partition: number}
+		offset, ok := a.Committed(tp)
+		if !ok {
+			offset = starts[number]
+		}
+		f.Set(tp, offset)
+	}
+	full := map[int]bool{}
+	for {
+		for number := range full {
+			if parts[number].open() <= e.cfg.MaxWindow/2 {
+				f.Resume(kafka.TopicPartition{Topic: e.cfg.Inbox, Partition: number})
+				delete(full, number)
+			}
+		}
+		fetched, err := e.poll(ctx, f, len(full) == len(parts))
+		if err != nil {
+			return stopping(ctx, err)
+		}
+		for _, got := range fetched {
+			p := parts[got.Partition]
+			if errors.Is(got.Err, kafka.ErrOutOfRange) {
+				return fmt.Errorf("inbox partition %d: the first offset not done is not in the topic any more: events were lost, "+
+					"or the topic was made anew: %w", got.Partition, got.Err)
+			}
+			if got.Err != nil {
+				e.cfg.Log.Warn().Err(got.Err).Int("partition", got.Partition).Msg("inbox cannot be fetched")
+				continue
+			}
+			if len(got.Records) == 0 {
+				continue
+			}
+			p.deliver(got.Records)
+			if p.open() >= e.cfg.MaxWindow {
+				f.Pause(got.TopicPartition)
+				full[got.Partition] = true
+			}
+		}
+	}
+}
+
+// poll asks the brokers, or, while every window is full, waits for a moment.
+func (e *Engine) poll(ctx context.Context, f *kafka.Fetcher, full bool) ([]kafka.Fetched, error) {
+	if !full {
+		return f.Poll(ctx)
+	}
+	pause(ctx, 10*time.Millisecond)
+	return nil, ctx.Err()
+}
+
+// commitEvery commits until ctx ends.
+func (e *Engine) commitEvery(ctx context.Context, parts map[int]*partition, a *kafka.Assignment) {
+	ticker := time.NewTicker(e.cfg.CommitEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			e.commit(ctx, parts, a)
+		}
+	}
+}
+
+// commit commits of each partition the first offset not done, if it has moved. The claim is renewed before: a member
+// that lost the partition without knowing must not move the new owner's offset back.
+func (e *Engine) commit(ctx context.Context, parts map[int]*partition, a *kafka.Assignment) {
+	offsets := map[kafka.TopicPartition]int64{}
+	for number, p := range parts {
+		offset, ok := p.committable()
+		if !ok {
+			continue
+		}
+		if err := p.store.Renew(ctx); err != nil {
+			p.recommit()
+			p.fail(err)
+			continue
+		}
+		offsets[kafka.TopicPartition{Topic: e.cfg.Inbox, Partition: number}] = offset
+	}
+	if len(offsets) == 0 {
+		return
+	}
+	err := a.Commit(ctx, offsets)
+	if err == nil {
+		return
+	}
+	for tp := range offsets { // with the next commit; after the last one redelivery makes no call
+		parts[tp.Partition].recommit()
+	}
+	if ctx.Err() == nil {
+		e.cfg.Log.Warn().Err(err).Msg("inbox offsets are not committed")
+	}
+}
+
+// stopping gives nil for an error after the end of ctx, else the error.
+func stopping(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}

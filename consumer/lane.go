@@ -1,0 +1,178 @@
+package consumer
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"distributor-bridge/internal/attempt"
+	"distributor-bridge/internal/kafka"
+	"distributor-bridge/internal/outcome"
+	"distributor-bridge/internal/state"
+)
+
+// lane is the work of one customer: one thing at a time, the inbox's records in their order, what is held in between.
+//
+// queue, queued, running and wake belong to the partition's mutex. The rest belongs to the goroutine that runs the lane, and
+// while none runs to whoever holds the mutex.
+type lane struct {
+	customer string
+	queue    []kafka.Record // taken from the inbox, not worked on yet
+	queued   bool           // it is to be started
+	running  bool
+	wake     time.Time // when to run the lane again; zero: only for a record
+
+	items []*item // what the customer's records hold, by offset
+}
+
+// item is work in a record that the lane has to come back to: held events, follow-ups, and the first of those behind.
+type item struct {
+	key    string // of the record
+	offset int64
+	follow string
+	behind bool
+
+	ready   bool      // it was woken
+	due     time.Time // when to look at it again; zero: only when it is woken
+	backoff *backoff.ExponentialBackOff
+}
+
+// sync brings the lane's items up to what the record at key now holds. What is there already keeps its schedule.
+func (l *lane) sync(key string, r *state.Record) {
+	l.items = slices.DeleteFunc(l.items, func(it *item) bool {
+		if it.key != key {
+			return false
+		}
+		if it.behind {
+			return len(r.Behind) == 0 || it.offset != r.Behind[0]
+		}
+		return r.Find(it.offset, it.follow) < 0
+	})
+	for _, w := range r.Work {
+		if isOpen(w) {
+			continue // its record is in the inbox, not done: it is delivered, or under way here
+		}
+		it := l.item(key, w.Offset, w.Follow, false)
+		it.ready = it.ready || w.Outcome != nil
+		if it.due.IsZero() {
+			it.due = w.Due
+		}
+	}
+	if len(r.Behind) > 0 { // the first only: there may be thousands, and they go one by one
+		l.item(key, r.Behind[0], "", true)
+	}
+	slices.SortStableFunc(l.items, func(a, b *item) int { return cmp.Compare(a.offset, b.offset) })
+}
+
+// isOpen says whether w is an event under attempt that was never held.
+func isOpen(w attempt.Work) bool {
+	return w.Follow == "" && w.Held == outcome.Done && w.Outcome == nil
+}
+
+// item gives the lane's item of that name, made if it is not there.
+func (l *lane) item(key string, offset int64, follow string, behind bool) *item {
+	i := slices.IndexFunc(l.items, func(it *item) bool {
+		return it.key == key && it.offset == offset && it.follow == follow && it.behind == behind
+	})
+	if i >= 0 {
+		return l.items[i]
+	}
+	it := &item{key: key, offset: offset, follow: follow, behind: behind}
+	l.items = append(l.items, it)
+	return it
+}
+
+// next picks the item to go on with: what is recorded and not yet published; events that wait and were woken, and of each
+// subject the first that retries, then what is behind it, by offset; follow-ups. nil if none can go on now.
+func (l *lane) next(get func(key string) *state.Record, now time.Time) *item {
+	var event, follow *item
+	for _, it := range l.items {
+		r := get(it.key)
+		if it.behind {
+			if event == nil && !blocked(r, it.offset) {
+				event = it
+			}
+			continue
+		}
+		w := r.Work[r.Find(it.offset, it.follow)]
+		switch due := it.ready || !it.due.IsZero() && !it.due.After(now); {
+		case !due:
+		case w.Outcome != nil:
+			return it
+		case it.follow != "" && follow == nil:
+			follow = it
+		case it.follow == "" && event == nil && resumable(r, w):
+			event = it
+		}
+	}
+	if event != nil {
+		return event
+	}
+	return follow
+}
+
+// resumable says whether a held event may be attempted once its time has come. One that waits stays behind an earlier one
+// in doubt, too: of two redemptions that waited for their turn, the first may have been sent and not be answered.
+func resumable(r *state.Record, w attempt.Work) bool {
+	return (w.Held == outcome.Waiting || w.Held == outcome.Retrying) && !blocked(r, w.Offset)
+}
+
+// blocked says whether an event of the record's subject before offset is retrying or unknown: what came later stays
+// behind it.
+func blocked(r *state.Record, offset int64) bool {
+	return slices.ContainsFunc(r.Work, func(w attempt.Work) bool {
+		return w.Follow == "" && w.Offset < offset && (w.Held == outcome.Retrying || w.Held == outcome.Unresolved)
+	})
+}
+
+// woken marks the items that wait for one of the changed objects. freed says that a task of the customer has ended.
+func (l *lane) woken(get func(key string) *state.Record, changed map[string]bool, freed bool) {
+	for _, it := range l.items {
+		if it.behind {
+			continue
+		}
+		r := get(it.key)
+		w := r.Work[r.Find(it.offset, it.follow)]
+		if w.Held != outcome.Waiting {
+			continue
+		}
+		if changed[w.On] {
+			it.ready = true
+		}
+		if freed && w.On == onPositions {
+			it.ready = true
+			freed = false // the first only: it passes the turn on if it cannot use it
+		}
+	}
+}
+
+// wakeAll marks all that waits for an object. A lane that begins does not know what changed before: the write of a change
+// is durable, and whom it woke is not.
+func (l *lane) wakeAll(get func(key string) *state.Record) {
+	for _, it := range l.items {
+		if it.behind {
+			continue
+		}
+		r := get(it.key)
+		w := r.Work[r.Find(it.offset, it.follow)]
+		it.ready = it.ready || w.Held == outcome.Waiting && w.On != ""
+	}
+}
+
+// earliest gives when the lane's next item is due; zero if none is. What cannot go on before another item does is not
+// asked: that one's turn is its turn.
+func (l *lane) earliest(get func(key string) *state.Record) time.Time {
+	var first time.Time
+	for _, it := range l.items {
+		if it.due.IsZero() || !first.IsZero() && !it.due.Before(first) {
+			continue
+		}
+		r := get(it.key)
+		if w := r.Work[r.Find(it.offset, it.follow)]; it.follow != "" || resumable(r, w) {
+			first = it.due
+		}
+	}
+	return first
+}

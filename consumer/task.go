@@ -1,0 +1,248 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"distributor-bridge/internal/attempt"
+	"distributor-bridge/internal/kafka"
+	"distributor-bridge/internal/outcome"
+	"distributor-bridge/schemas"
+)
+
+// onPositions is what positions events wait for when an earlier one is processing: not an object, but the turn.
+const onPositions = schemas.SubjectPositions
+
+// mostPanics is how often a handler may panic at an event before it is given up.
+const mostPanics = 5
+
+// errStopped ends a lane because its time is over. Nothing is written: what was begun is delivered again, or found in
+// state, by whoever owns the partition next.
+var errStopped = errors.New("stopped")
+
+// errNotOurs is that of a record of the inbox that no intake has put there.
+var errNotOurs = errors.New("the inbox record is not one that intake writes")
+
+// task is work in a lane's hand.
+type task struct {
+	lane   *lane
+	home   string // key of the record that holds the work
+	work   attempt.Work
+	item   *item         // nil for a record that is fresh from the inbox
+	record *kafka.Record // the inbox's; nil for a follow-up
+	pause  *backoff.ExponentialBackOff
+	began  time.Time
+}
+
+func (t *task) fresh() bool { return t.item == nil }
+
+// process does a record of the inbox; done says that its offset is.
+func (p *partition) process(take, work context.Context, l *lane, record kafka.Record) (done bool, err error) {
+	t := &task{lane: l, record: &record, began: time.Now(), pause: p.newPause()}
+	event, err := p.event(record)
+	if err != nil {
+		err = p.reject(work, record, err)
+		return err == nil, err
+	}
+	t.home = event.Subject
+	t.work = attempt.Work{Event: event, Offset: record.Offset}
+	if r := p.store.Get(l.customer, t.home); r != nil {
+		open := r.Find(record.Offset, "")
+		switch {
+		case record.Offset <= r.Seen:
+			if record.Offset == r.Seen && r.Last != nil {
+				err = p.publish(work, t, *r.Last)
+			}
+			p.report(t, nil, Report{Repeated: true})
+			return err == nil, err
+		case open >= 0:
+			t.work = r.Work[open].Clone() // begun by an owner before this one
+			t.work.Event = event
+		case r.Knows(event.Hash()):
+			p.report(t, nil, Report{Repeated: true})
+			return true, nil
+		case len(r.Behind) > 0 || blocked(r, record.Offset):
+			err = p.queue(work, t)
+			return err == nil, err
+		}
+	}
+	err = p.attempt(take, work, t)
+	return err == nil, err
+}
+
+// resume goes on with an item of the lane.
+func (p *partition) resume(take, work context.Context, l *lane, it *item) error {
+	t := &task{lane: l, home: it.key, item: it, began: time.Now(), work: attempt.Work{Offset: it.offset}}
+	if it.backoff == nil {
+		it.backoff = p.newPause()
+	}
+	t.pause = it.backoff
+	it.ready = false
+	if !it.behind {
+		r := p.store.Get(l.customer, it.key)
+		t.work = r.Work[r.Find(it.offset, it.follow)].Clone()
+		t.work.Event.Customer, t.work.Event.Subject = l.customer, attempt.Subject(it.key)
+		if t.work.Outcome != nil {
+			return p.tell(work, t)
+		}
+	}
+	if it.follow == "" {
+		record, err := p.fetch(work, it.offset)
+		if err != nil {
+			return err
+		}
+		if record == nil {
+			return p.end(work, t, p.idle(t), outcome.Reject(outcome.Expired)) // the inbox has forgotten it
+		}
+		event, err := p.event(*record)
+		if err != nil {
+			return fmt.Errorf("held event at inbox offset %d: %w", it.offset, err)
+		}
+		t.record, t.work.Event = record, event
+	}
+	// Should the attempt not come back, its intent makes the next owner go on at once.
+	t.work.Due = stamp()
+	t.work.Held = outcome.Waiting
+	if it.follow == "" {
+		t.work.Held = outcome.Retrying
+	}
+	return p.attempt(take, work, t)
+}
+
+// attempt works on t until it ends or has to be held. A fresh event may take hold_after for it; meanwhile its lane
+// waits, so that a short trouble costs neither a write nor the order.
+func (p *partition) attempt(take, work context.Context, t *task) error {
+	for {
+		j := &journal{store: p.store, customer: t.lane.customer, home: t.home, behind: t.item != nil && t.item.behind}
+		run := attempt.New(p.cfg.Attempt, j, t.work)
+		v := outcome.Of(p.call(work, run, t))
+		switch {
+		case work.Err() != nil:
+			return errStopped
+		case j.err != nil:
+			return j.err
+		}
+		t.work = carry(run.Work(), t.work)
+		switch {
+		case v == nil, v.Verdict == outcome.Rejected:
+			return p.end(work, t, run, v)
+		case v.Verdict != outcome.Retrying:
+			return p.hold(work, t, run, v)
+		case t.work.Panics >= mostPanics:
+			return p.end(work, t, run, outcome.Reject(outcome.Bug))
+		}
+		t.work.Tries++
+		if t.work.Failed.IsZero() {
+			t.work.Failed = stamp()
+		}
+		pause := max(t.pause.NextBackOff(), v.After)
+		if !t.fresh() || time.Since(t.began)+pause > p.cfg.HoldAfter {
+			retry := *v
+			retry.After = pause
+			return p.hold(work, t, run, &retry)
+		}
+		if err := p.sleep(take, pause); err != nil {
+			return err
+		}
+	}
+}
+
+// carry takes over what an attempt brought on, and what the attempts before it counted.
+func carry(w, before attempt.Work) attempt.Work {
+	w.Tries, w.Panics, w.Failed = before.Tries, before.Panics, before.Failed
+	return w
+}
+
+// sleep waits without keeping a place among the lanes at work.
+func (p *partition) sleep(take context.Context, d time.Duration) error {
+	<-p.slots
+	defer func() { p.slots <- struct{}{} }()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-take.Done():
+		return errStopped
+	}
+}
+
+// call runs the handler. A panic is a retry; its value is not logged, since it may quote data.
+func (p *partition) call(ctx context.Context, run *attempt.Run, t *task) (err error) {
+	defer func() {
+		if recover() != nil {
+			t.work.Panics++
+			p.cfg.Log.Error().Str("event_id", t.work.Event.ID).Str("event_type", t.work.Event.Type).
+				Str("stack", string(debug.Stack())).Msg("handler panicked")
+			err = outcome.Retry(outcome.ClassInternal, true, errors.New("the handler panicked"))
+		}
+	}()
+	if t.work.Follow != "" {
+		return p.cfg.FollowUp(ctx, run)
+	}
+	return p.cfg.Handle(ctx, run)
+}
+
+// idle gives an attempt at t that makes no call.
+func (p *partition) idle(t *task) *attempt.Run {
+	return attempt.New(p.cfg.Attempt, &journal{store: p.store, customer: t.lane.customer, home: t.home}, t.work)
+}
+
+// event decodes a record of the inbox, which intake has validated: its envelope, and what it is about. The error tells
+// no value.
+func (p *partition) event(record kafka.Record) (attempt.Event, error) {
+	e, err := decode(p.cfg.Contract, record)
+	if err != nil {
+		return attempt.Event{}, err
+	}
+	subject := p.cfg.Contract.Subject(e)
+	if subject == "" || e.CustomerID != string(record.Key) {
+		return attempt.Event{}, errNotOurs
+	}
+	return attempt.Event{
+		Source: e.Source, ID: e.ID, Type: e.Name, Customer: e.CustomerID, Subject: subject,
+		Time: e.Time, Correlation: e.CorrelationID, Data: e.Data,
+	}, nil
+}
+
+// fetch gives the inbox's record at an offset; nil if the inbox has forgotten it.
+func (p *partition) fetch(ctx context.Context, offset int64) (*kafka.Record, error) {
+	record, ok, err := p.cfg.Client.ReadOne(ctx, p.cfg.Inbox, p.number, offset)
+	if err != nil {
+		return nil, stopped(ctx, fmt.Errorf("fetch held event at inbox offset %d: %w", offset, err))
+	}
+	if !ok {
+		return nil, nil
+	}
+	return &record, nil
+}
+
+func (p *partition) newPause() *backoff.ExponentialBackOff {
+	return backoff.NewExponentialBackOff(backoff.WithInitialInterval(p.cfg.RetryFirst),
+		backoff.WithMaxInterval(p.cfg.RetryMost), backoff.WithMaxElapsedTime(0))
+}
+
+// stopped gives errStopped for an error after the end of ctx, else the error.
+func stopped(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return errStopped
+	}
+	return err
+}
+
+// stamp gives the present as state keeps it.
+func stamp() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
+// decode reads the envelope of a Kafka record.
+func decode(contract *schemas.Contract, record kafka.Record) (schemas.Event, error) {
+	headers := make([]schemas.Header, len(record.Headers))
+	for i, h := range record.Headers {
+		headers[i] = schemas.Header(h)
+	}
+	return contract.Decode(record.Value, headers)
+}

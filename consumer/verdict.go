@@ -1,0 +1,329 @@
+package consumer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"slices"
+	"time"
+
+	"distributor-bridge/internal/attempt"
+	"distributor-bridge/internal/kafka"
+	"distributor-bridge/internal/outcome"
+	"distributor-bridge/internal/state"
+	"distributor-bridge/producer"
+	"distributor-bridge/schemas"
+)
+
+// end records how t ended: done, or rejected for the reason v. The order is state, acknowledged; then results and dead
+// letter. For a held event or a follow-up the publication is an entry of its own in the record, and the lane's next
+// thing; for a fresh one the caller marks the offset as done after it.
+func (p *partition) end(ctx context.Context, t *task, run *attempt.Run, v *outcome.Error) error {
+	now := stamp()
+	out := attempt.Outcome{Verdict: outcome.Done, Time: now, Results: run.Results()}
+	if v != nil {
+		out.Verdict = outcome.Rejected
+		out.Dead = dead(t.work, v, now)
+		if t.work.Event.ID != "" { // else the inbox has forgotten an event of which only the offset was kept
+			out.Results = append(slices.Clone(out.Results), p.rejected(t.work, v))
+		}
+	}
+	c := newChange(p.store, t.lane.customer)
+	c.objects(run.Changed())
+	c.follow(t.work, run.Follows(), now)
+	home := c.record(t.home)
+	if t.work.Event.ID != "" {
+		home.Remember(t.work.Event.Hash())
+	}
+	home.Drop(t.work.Offset, t.work.Follow)
+	unqueue(home, t.work.Offset)
+	if t.fresh() {
+		home.Seen, home.Last = t.work.Offset, &out
+	} else if len(out.Results) > 0 || out.Dead != nil {
+		w := attempt.Work{Event: t.work.Event, Offset: t.work.Offset, Follow: t.work.Follow, Outcome: &out}
+		home.Put(w)
+	}
+	if err := p.write(ctx, t, c, run); err != nil {
+		return err
+	}
+	p.report(t, v, Report{Verdict: out.Verdict, Results: out.Results})
+	if !t.fresh() {
+		return nil
+	}
+	return p.publish(ctx, t, out)
+}
+
+// hold writes t down for later, for the reason v: waiting, retrying or unknown. What is new about it is published by
+// the lane's next thing. A look that brought nothing new is remembered in memory only.
+func (p *partition) hold(ctx context.Context, t *task, run *attempt.Run, v *outcome.Error) error {
+	now := stamp()
+	w := t.work
+	w.Held, w.Reason, w.On = v.Verdict, v.Reason, v.On
+	if w.Since.IsZero() {
+		w.Since = now
+	}
+	w.Due = p.dueAt(w, v, now)
+	if w.Held == outcome.Waiting && w.Follow == "" && !w.Due.After(now) {
+		return p.end(ctx, t, run, outcome.Reject(outcome.Expired))
+	}
+	results := run.Results()
+	if r, ok := p.news(&w, t); ok {
+		results = append(slices.Clone(results), r)
+	}
+	if len(results) > 0 {
+		w.Outcome = &attempt.Outcome{Verdict: v.Verdict, Time: now, Results: results}
+	}
+	if len(results) == 0 && len(run.Changed()) == 0 && p.unchanged(t, w) {
+		t.item.due = w.Due
+		return nil
+	}
+	c := newChange(p.store, t.lane.customer)
+	c.objects(run.Changed())
+	c.follow(w, run.Follows(), now)
+	home := c.record(t.home)
+	home.Put(w)
+	unqueue(home, w.Offset)
+	if t.fresh() {
+		home.Seen, home.Last = w.Offset, nil
+	}
+	if w.Follow == "" {
+		home.Remember(w.Event.Hash())
+	}
+	if err := p.write(ctx, t, c, run); err != nil {
+		return err
+	}
+	it := t.lane.item(t.home, w.Offset, w.Follow, false)
+	it.due, it.backoff = w.Due, t.pause
+	p.report(t, v, Report{Verdict: v.Verdict, Results: results})
+	return nil
+}
+
+// dueAt says when to look at held work again; zero if only something that happens can bring it on.
+func (p *partition) dueAt(w attempt.Work, v *outcome.Error, now time.Time) time.Time {
+	switch {
+	case w.Held == outcome.Retrying:
+		return now.Add(v.After)
+	case w.Follow == "" && w.Held == outcome.Waiting:
+		due := w.Since.Add(p.cfg.MaxWait)
+		if look := now.Add(p.cfg.Poll); w.On == "" && look.Before(due) {
+			return look // nothing will wake it
+		}
+		return due
+	case w.Follow != "" && (w.Held == outcome.Waiting && w.On == "" || w.Reason == outcome.TaskUnknown):
+		return now.Add(p.cfg.Poll)
+	}
+	return time.Time{}
+}
+
+// news gives the result that tells why w is held, once a reason.
+func (p *partition) news(w *attempt.Work, t *task) (attempt.Result, bool) {
+	ref := schemas.EventRef{ID: w.Event.ID, Source: w.Event.Source, Type: p.cfg.Contract.FullType(w.Event.Type)}
+	switch {
+	case w.Held == outcome.Unresolved && !slices.Contains(w.Told, w.Reason):
+		w.Told = append(w.Told, w.Reason)
+		step := ""
+		if w.Intent != nil {
+			step = w.Intent.Step
+		}
+		return result(schemas.TypeEventUnresolved, w.Event.Subject, schemas.EventUnresolved{
+			CustomerID: t.lane.customer, Reason: schemas.Reason(w.Reason), Step: step, Event: ref,
+		}), true
+	case w.Held == outcome.Waiting && w.Follow == "" && !slices.Contains(w.Told, w.Reason):
+		w.Told = append(w.Told, w.Reason)
+		return result(schemas.TypeEventWaiting, w.Event.Subject, schemas.EventWaiting{
+			CustomerID: t.lane.customer, Reason: schemas.Reason(w.Reason), On: w.On,
+			Since: w.Since.Format(time.RFC3339Nano), Event: ref,
+		}), true
+	}
+	return attempt.Result{}, false
+}
+
+// unchanged says whether what state holds of w says the same, but for when to look again.
+func (p *partition) unchanged(t *task, w attempt.Work) bool {
+	if t.fresh() || t.item.behind || w.Follow == "" && w.Held == outcome.Retrying {
+		return false
+	}
+	r := p.store.Get(t.lane.customer, t.home)
+	was := r.Work[r.Find(w.Offset, w.Follow)]
+	return was.Held == w.Held && was.Reason == w.Reason && was.On == w.On && len(was.Answers) == len(w.Answers) &&
+		reflect.DeepEqual(was.Intent, w.Intent)
+}
+
+// queue puts a fresh event behind one of its subject that retries or is unknown.
+func (p *partition) queue(ctx context.Context, t *task) error {
+	c := newChange(p.store, t.lane.customer)
+	home := c.record(t.home)
+	home.Behind = append(home.Behind, t.work.Offset)
+	home.Seen, home.Last = t.work.Offset, nil
+	home.Remember(t.work.Event.Hash())
+	if err := p.write(ctx, t, c, nil); err != nil {
+		return err
+	}
+	p.report(t, nil, Report{Behind: true})
+	return nil
+}
+
+// unqueue removes an offset from those behind.
+func unqueue(r *state.Record, offset int64) {
+	r.Behind = slices.DeleteFunc(r.Behind, func(o int64) bool { return o == offset })
+}
+
+// tell publishes what is recorded of held work, then writes its record without it.
+func (p *partition) tell(ctx context.Context, t *task) error {
+	if err := p.publish(ctx, t, *t.work.Outcome); err != nil {
+		return err
+	}
+	c := newChange(p.store, t.lane.customer)
+	home := c.record(t.home)
+	if t.work.Held == outcome.Done {
+		home.Drop(t.work.Offset, t.work.Follow)
+	} else {
+		home.Work[home.Find(t.work.Offset, t.work.Follow)].Outcome = nil
+	}
+	return p.write(ctx, t, c, nil)
+}
+
+// write writes a change, then brings the lane up to it: its items, and who is woken. run is the attempt that made it.
+func (p *partition) write(ctx context.Context, t *task, c *change, run *attempt.Run) error {
+	l := t.lane
+	was := map[string]bool{} // objects with a task under way
+	for key := range c.records {
+		r := p.store.Get(l.customer, key)
+		was[key] = r != nil && r.Processing()
+	}
+	if err := c.write(ctx); err != nil {
+		return stopped(ctx, err)
+	}
+	for key, r := range c.records {
+		l.sync(key, r)
+	}
+	if run == nil {
+		return nil
+	}
+	for _, f := range run.Follows() {
+		for _, it := range l.items {
+			if it.key == f.Key && it.follow == f.Name {
+				it.ready = true
+			}
+		}
+	}
+	changed := map[string]bool{}
+	freed := t.home == schemas.SubjectPositions
+	for key := range run.Changed() {
+		changed[key] = true
+		freed = freed || was[key] && !c.records[key].Processing()
+	}
+	j := journal{store: p.store, customer: l.customer}
+	l.woken(p.records(l), changed, freed && !j.Processing(""))
+	return nil
+}
+
+// publish writes the results and the dead letter of an outcome, made from it and the event alone.
+func (p *partition) publish(ctx context.Context, t *task, out attempt.Outcome) error {
+	e := t.work.Event
+	results := make([]schemas.Result, 0, len(out.Results))
+	for _, r := range out.Results {
+		results = append(results, schemas.Result{
+			Name: r.Type, Subject: r.Subject, Time: out.Time, Data: r.Data,
+			// What is reported, and when: a status may come twice, and two reasons for waiting within a millisecond.
+			Key:   out.Time.Format(time.RFC3339Nano) + " " + r.Subject + " " + string(r.Data),
+			Cause: schemas.Cause{Source: e.Source, ID: e.ID, CorrelationID: e.Correlation},
+		})
+	}
+	if err := p.cfg.Publisher.Results(ctx, t.lane.customer, results...); err != nil {
+		return stopped(ctx, err)
+	}
+	if out.Dead == nil {
+		return nil
+	}
+	if t.record == nil {
+		record, err := p.fetch(ctx, t.work.Offset)
+		if err != nil {
+			return err
+		}
+		if record == nil { // the inbox has forgotten it: the letter tells what is known
+			record = &kafka.Record{Topic: p.cfg.Inbox, Partition: p.number, Offset: t.work.Offset, Key: []byte(t.lane.customer)}
+		}
+		t.record = record
+	}
+	d := out.Dead
+	event := schemas.Event{ID: e.ID, Source: e.Source}
+	if e.Type != "" {
+		event.Type = p.cfg.Contract.FullType(e.Type)
+	}
+	return stopped(ctx, p.cfg.Publisher.Dead(ctx, producer.Letter{
+		Record: *t.record, Event: event,
+		Reason: d.Reason, Class: d.Class, Step: d.Step, Status: d.Status, Fields: d.Fields,
+		Attempts: d.Tries, FirstFailed: d.Failed, Failed: out.Time,
+	}))
+}
+
+// reject sends a record of the inbox that is no valid event to the dead letters. Intake lets none through: somebody
+// else wrote it, or an older bridge with another contract.
+func (p *partition) reject(ctx context.Context, record kafka.Record, err error) error {
+	letter := invalidLetter(record, err)
+	p.cfg.Report(Report{
+		Stage: StageEvent, Offset: record.Offset, Verdict: outcome.Rejected,
+		Error: verdictOf(letter),
+	})
+	return stopped(ctx, p.cfg.Publisher.Dead(ctx, letter))
+}
+
+func dead(w attempt.Work, v *outcome.Error, now time.Time) *attempt.Dead {
+	d := &attempt.Dead{
+		Reason: v.Reason, Class: v.Class, Step: v.Step, Status: v.Status, Code: v.Code, Fields: v.Fields,
+		Tries: w.Tries + 1, Failed: w.Failed,
+	}
+	if d.Failed.IsZero() {
+		d.Failed = now
+	}
+	return d
+}
+
+func (p *partition) rejected(w attempt.Work, v *outcome.Error) attempt.Result {
+	return result(schemas.TypeEventRejected, w.Event.Subject, schemas.EventRejected{
+		CustomerID: w.Event.Customer, Reason: schemas.Reason(v.Reason), Step: v.Step, Status: v.Status, Code: v.Code,
+		Fields: v.Fields, Event: schemas.EventRef{ID: w.Event.ID, Source: w.Event.Source, Type: p.cfg.Contract.FullType(w.Event.Type)},
+	})
+}
+
+// result gives a result with data that is ours: it always has JSON.
+func result(typ, subject string, data any) attempt.Result {
+	raw, err := json.Marshal(data)
+	if err != nil {
+		panic(err)
+	}
+	return attempt.Result{Type: typ, Subject: subject, Data: raw}
+}
+
+// invalidLetter tells of a record that breaks the contract where and by which rule, never the value.
+func invalidLetter(record kafka.Record, err error) producer.Letter {
+	now := stamp()
+	letter := producer.Letter{
+		Record: record, Reason: outcome.Invalid, Class: outcome.ClassEvent, Attempts: 1, FirstFailed: now, Failed: now,
+	}
+	var invalid *schemas.InvalidError
+	switch {
+	case errors.Is(err, schemas.ErrUnknownType):
+		letter.Reason = outcome.UnknownType
+	case errors.Is(err, errNotOurs):
+		letter.Reason = outcome.Undecodable
+	case errors.As(err, &invalid):
+		for _, v := range invalid.Violations {
+			letter.Fields = append(letter.Fields, v.Pointer+" "+v.Keyword)
+		}
+	}
+	return letter
+}
+
+// report tells what became of t.
+func (p *partition) report(t *task, v *outcome.Error, r Report) {
+	r.Stage = StageEvent
+	if t.work.Follow != "" {
+		r.Stage = StageFollow
+	}
+	r.Event, r.Follow, r.Offset, r.Error = t.work.Event, t.work.Follow, t.work.Offset, v
+	r.Tries, r.Took = t.work.Tries, time.Since(t.began)
+	p.cfg.Report(r)
+}

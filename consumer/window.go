@@ -1,0 +1,46 @@
+package consumer
+
+// window keeps the offsets of one partition that were taken and are not committed yet, in their order. The offset to
+// commit is the first that is not done: whatever happens, what comes after it is delivered again.
+//
+// It is not safe for concurrent use.
+type window struct {
+	offsets []int64 // taken, rising; all before the first not done have been cut off
+	done    map[int64]bool
+	next    int64 // what to commit if nothing is open
+	moved   bool  // something has become committable since the last commit
+}
+
+func newWindow() *window { return &window{done: map[int64]bool{}} }
+
+// take adds an offset, larger than all before.
+func (w *window) take(offset int64) { w.offsets = append(w.offsets, offset) }
+
+// finish marks a taken offset as done.
+func (w *window) finish(offset int64) {
+	w.done[offset] = true
+	for len(w.offsets) > 0 && w.done[w.offsets[0]] {
+		delete(w.done, w.offsets[0])
+		w.next = w.offsets[0] + 1
+		w.offsets = w.offsets[1:]
+		w.moved = true
+	}
+}
+
+// open gives how many offsets are taken and not cut off.
+func (w *window) open() int { return len(w.offsets) }
+
+// again makes the next commit give an offset although it has not moved: the last one was not stored.
+func (w *window) again() { w.moved = w.next > 0 }
+
+// commit gives the offset to commit, the first that is not done; ok is false if it has not moved since the last call.
+func (w *window) commit() (offset int64, ok bool) {
+	if !w.moved {
+		return 0, false
+	}
+	w.moved = false
+	if len(w.offsets) > 0 {
+		return w.offsets[0], true // records that a compaction or a transaction left out may lie before it
+	}
+	return w.next, true
+}

@@ -1,0 +1,106 @@
+package handlers
+
+import (
+	"context"
+	"strings"
+
+	"distributor-bridge/internal/attempt"
+	"distributor-bridge/internal/distributor"
+	"distributor-bridge/internal/outcome"
+	"distributor-bridge/schemas"
+)
+
+// movement is what a redemption and a transfer have in common: both take units from a wallet, in a task.
+type movement struct {
+	key      string // of the object
+	idField  string // of the event: where the redemption's or transfer's ID is
+	step     string
+	digest   string // of the event's data
+	offering string
+	wallet   string // address; empty if none is named
+}
+
+// move makes the call, unless the object has a task: then nothing is asked again. One that came before with other data
+// is rejected.
+func (h *Handlers) move(ctx context.Context, r *attempt.Run, m movement, call func(context.Context, attempt.Refs) (distributor.Task, error)) error {
+	if _, ok := h.offerings[m.offering]; !ok && !r.Begun(m.step) {
+		return outcome.Reject(outcome.UnknownOffering, "offering")
+	}
+	p, hash := r.Position(m.key), r.Event().Hash()
+	if p.Digest != "" && p.Digest != m.digest {
+		return outcome.Reject(outcome.Conflict, m.idField)
+	}
+	if p.TaskID == "" {
+		if p.Event == "" {
+			p.Digest, p.Event = m.digest, hash
+		}
+		task, err := h.start(ctx, r, m, call)
+		if err != nil {
+			if p.Event == hash && outcome.Of(err).Verdict == outcome.Rejected {
+				*p = attempt.Position{} // a corrected event may have other data
+			}
+			return err
+		}
+		p.Event, p.TaskID, p.Status, p.Since = hash, task.ID, string(task.Status), now()
+		if task.Status == distributor.Unknown {
+			p.Status = attempt.TaskProcessing // the follow-up tells: this event has done what it could
+		}
+	}
+	if p.Event == hash && p.Status == attempt.TaskProcessing {
+		r.Follow(m.key, followTask+m.key)
+	}
+	return publishMovement(r, m.key)
+}
+
+// start asks for the task, when investor and wallet are there and nothing else moves what the customer holds. Once the
+// call may have been made the refs of its intent hold, and nothing is chosen again.
+func (h *Handlers) start(ctx context.Context, r *attempt.Run, m movement, call func(context.Context, attempt.Refs) (distributor.Task, error)) (distributor.Task, error) {
+	if r.Begun(m.step) {
+		return call(ctx, nil)
+	}
+	c := r.Customer()
+	if c.InvestorID == "" {
+		return distributor.Task{}, outcome.Wait(outcome.InvestorMissing, attempt.KeyCustomer)
+	}
+	w, err := chooseWallet(c, m.wallet)
+	if err != nil {
+		return distributor.Task{}, err
+	}
+	if r.Processing(m.key) {
+		return distributor.Task{}, outcome.Wait(outcome.PositionProcessing, schemas.SubjectPositions)
+	}
+	return call(ctx, attempt.Refs{
+		refInvestor: c.InvestorID, refWallet: w.ID, refProduct: h.offerings[m.offering].Product,
+	})
+}
+
+// redemption gives the ID of the redemption whose object is at key; ok is false if that is a transfer.
+func redemption(key string) (id string, ok bool) {
+	return strings.CutPrefix(key, attempt.KeyRedemption(""))
+}
+
+// publishMovement tells how the redemption or transfer at key stands. One whose end is unknown has been started.
+func publishMovement(r *attempt.Run, key string) error {
+	p, customer := r.Position(key), r.Event().Customer
+	if id, ok := redemption(key); ok {
+		typ := ending(p.Status, schemas.TypeRedemptionStarted, schemas.TypeRedemptionSucceeded, schemas.TypeRedemptionFailed)
+		return r.Publish(typ, schemas.SubjectPositions, schemas.RedemptionProgress{
+			CustomerID: customer, RedemptionID: id, TaskID: p.TaskID,
+		})
+	}
+	typ := ending(p.Status, schemas.TypeTransferStarted, schemas.TypeTransferSucceeded, schemas.TypeTransferFailed)
+	return r.Publish(typ, schemas.SubjectPositions, schemas.TransferProgress{
+		CustomerID: customer, TransferID: strings.TrimPrefix(key, attempt.KeyTransfer("")), TaskID: p.TaskID,
+	})
+}
+
+// ending gives the type of result that a task's status stands for.
+func ending(status, started, succeeded, failed string) string {
+	switch status {
+	case attempt.TaskSucceeded:
+		return succeeded
+	case attempt.TaskFailed:
+		return failed
+	}
+	return started
+}

@@ -1,0 +1,281 @@
+package bridge_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"distributor-bridge/internal/bridge"
+	"distributor-bridge/internal/sandbox"
+	"distributor-bridge/schemas"
+)
+
+var everyPoint = flag.Bool("every-point", false, "kill at every point in every mode, not at a sample of them")
+
+// TestKilledAnywhere kills a bridge at each of its writes to Kafka and each of its calls of the API in turn, before the
+// write or call arrives and after it has had its effect but before its answer is seen, then starts another one. Whatever
+// the point: one effect each at the API, every result, and none that contradicts another.
+func TestKilledAnywhere(t *testing.T) {
+	modes := map[string]sandbox.Idempotency{
+		"errors not cached":            {},
+		"errors cached":                {CacheErrors: true},
+		"other body answered":          {AnswerMismatch: true},
+		"errors cached, body answered": {CacheErrors: true, AnswerMismatch: true},
+		"errors cached, kept for 21 h": {CacheErrors: true, Retention: 21 * time.Hour},
+		"errors not cached, kept 21 h": {Retention: 21 * time.Hour},
+	}
+	for name, mode := range modes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			points := tellAndKill(t, mode, 0, false)
+			if points < 60 {
+				t.Fatalf("the story has only %d points to be killed at: the killer does not see them", points)
+			}
+			step := 1
+			if !*everyPoint {
+				step = len(modes) // each mode another share; together they come to each point about once
+			}
+			for at := 1; at <= points; at += step {
+				for _, after := range []bool{false, true} {
+					if t.Failed() {
+						return
+					}
+					tellAndKill(t, mode, at, after)
+				}
+			}
+		})
+	}
+}
+
+// tellAndKill tells the story to a bridge that is killed at a point (0: never), and to the one started after it. It
+// gives the number of points that the first came to.
+func tellAndKill(t *testing.T, mode sandbox.Idempotency, at int, after bool) (points int) {
+	name := fmt.Sprintf("point %d after=%v", at, after)
+	ok := t.Run(name, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newPipes(t, sandbox.Config{Idempotency: mode})
+			k := &killer{at: at, after: after, dead: make(chan struct{})}
+			w.intercept(k.handler)
+			first := w.start(k.take)
+			second := make(chan *member, 1)
+			go func() {
+				select {
+				case <-k.dead:
+					first.cancel()
+					<-first.done // whatever it says: it is dead
+					w.intercept(nil)
+					second <- w.start()
+				case <-first.done:
+				}
+			}()
+			for _, part := range []func() ([]schemas.Event, []string){story, positions} {
+				events, want := part()
+				w.emit(events...)
+				w.await(want...)
+			}
+			select {
+			case <-k.dead:
+			default:
+				first.stop() // which may still come to the point
+			}
+			select {
+			case <-k.dead:
+				(<-second).stop()
+			default:
+			}
+			points = k.count()
+			audit(t, w)
+		})
+	})
+	if !ok {
+		t.FailNow()
+	}
+	return points
+}
+
+// audit looks for doubled effects and contradicting results.
+func audit(t *testing.T, w *world) {
+	t.Helper()
+	want := maps.Clone(effectsOfStory)
+	got := w.effects()
+	// A document may be uploaded again, and a PATCH made again: the design says that this does no harm.
+	for _, harmless := range []string{"create_document", "update_investor"} {
+		if got[harmless] < want[harmless] {
+			t.Errorf("%s: %d effects, want at least %d", harmless, got[harmless], want[harmless])
+		}
+		delete(got, harmless)
+		delete(want, harmless)
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("effects: %v, want %v\nlog:\n%s", got, want, w.log.tail())
+	}
+	kinds := map[string]string{}
+	for _, e := range w.results() { // which fails for one ID with two contents
+		kind := e.CausationID + " " + e.Name + " " + string(e.Data)
+		if other, ok := kinds[kind]; ok && other != e.ID && e.Name != "event.waiting" {
+			t.Errorf("%s %s was published under two IDs", e.CausationID, e.Name)
+		}
+		kinds[kind] = e.ID
+	}
+	if letters := w.read(w.cfg.Topics.Names().DeadLetters); len(letters) > 0 {
+		t.Errorf("%d dead letters, want none", len(letters))
+	}
+}
+
+// killer stands between a bridge and its network, and cuts all of it off at one of its writes or calls: before that one
+// arrives, or after it has had its effect and before its answer is seen. What the bridge still does then reaches nobody,
+// as if its process had been killed.
+type killer struct {
+	at    int
+	after bool
+	dead  chan struct{} // closed at the kill
+
+	mu    sync.Mutex
+	n     int
+	conns []net.Conn
+}
+
+var errKilled = errors.New("killed")
+
+// take puts the killer between.
+func (k *killer) take(cfg *bridge.Config) {
+	dial := cfg.Dial
+	cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := k.dial(ctx, dial, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &killedConn{Conn: conn, killer: k}, nil
+	}
+	apiDial := cfg.APIDial
+	cfg.APIDial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		return k.dial(ctx, apiDial, network, address)
+	}
+}
+
+func (k *killer) dial(ctx context.Context, dial func(context.Context, string, string) (net.Conn, error),
+	network, address string) (net.Conn, error) {
+	select {
+	case <-k.dead:
+		return nil, errKilled
+	default:
+	}
+	conn, err := dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.conns = append(k.conns, conn)
+	return conn, nil
+}
+
+// point counts a write or call, and says whether it is the one.
+func (k *killer) point() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.n++
+	return k.n == k.at
+}
+
+func (k *killer) count() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.n
+}
+
+func (k *killer) kill() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	select {
+	case <-k.dead:
+		return
+	default:
+	}
+	close(k.dead)
+	for _, c := range k.conns {
+		_ = c.Close()
+	}
+}
+
+// handler counts the calls of the API, and is the killer there.
+func (k *killer) handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if !k.point() {
+			next.ServeHTTP(rw, r)
+			return
+		}
+		if k.after {
+			next.ServeHTTP(httptest.NewRecorder(), r)
+		}
+		k.kill()
+		panic(http.ErrAbortHandler)
+	})
+}
+
+// killedConn is a connection to Kafka on which writes are points: requests to produce, to commit offsets, and for a
+// producer ID.
+type killedConn struct {
+	net.Conn
+	killer *killer
+
+	mu     sync.Mutex
+	left   int // bytes of the present request still to come
+	doomed bool
+}
+
+const (
+	keyProduce        = 0
+	keyOffsetCommit   = 8
+	keyInitProducerID = 22
+)
+
+// Write passes requests on. kafka-go writes a request's head at once, so that each begins with a Write.
+func (c *killedConn) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	begins := c.left == 0
+	if begins {
+		c.left = 4 + int(binary.BigEndian.Uint32(b))
+	}
+	c.left -= len(b)
+	c.mu.Unlock()
+	if begins {
+		switch binary.BigEndian.Uint16(b[4:]) {
+		case keyProduce, keyOffsetCommit, keyInitProducerID:
+			if !c.killer.point() {
+				break
+			}
+			if !c.killer.after {
+				c.killer.kill()
+				return 0, errKilled
+			}
+			c.mu.Lock()
+			c.doomed = true
+			c.mu.Unlock()
+		}
+	}
+	return c.Conn.Write(b)
+}
+
+// Read gives answers, but not that of the request that is the point.
+func (c *killedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.mu.Lock()
+	doomed := c.doomed
+	c.mu.Unlock()
+	if doomed && n > 0 {
+		c.killer.kill()
+		return 0, errKilled
+	}
+	return n, err
+}

@@ -1,0 +1,262 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/apiversions"
+	"github.com/segmentio/kafka-go/protocol/createtopics"
+	"github.com/segmentio/kafka-go/protocol/describeconfigs"
+	"github.com/segmentio/kafka-go/protocol/listoffsets"
+	"github.com/segmentio/kafka-go/protocol/metadata"
+	"github.com/segmentio/kafka-go/protocol/offsetfetch"
+)
+
+// TopicSpec is a topic to create.
+type TopicSpec struct {
+	Name        string
+	Partitions  int               // 0: the broker's default
+	Replication int               // 0: the broker's default
+	Config      map[string]string // e.g. cleanup.policy; what is not named is the broker's default
+}
+
+// CreateTopics creates topics, and tells of each by name whether it was made; false if it exists already, however it is
+// set up. On an error some may have been made. With Config.Topics it creates only those.
+func (c *Client) CreateTopics(ctx context.Context, specs []TopicSpec) (created map[string]bool, err error) {
+	created = make(map[string]bool)
+	for _, spec := range specs {
+		if len(c.cfg.Topics) > 0 && !slices.Contains(c.cfg.Topics, spec.Name) {
+			// kafka-go would wait for ever for it to appear in its metadata.
+			return created, fmt.Errorf("create topic %s: it is not among the client's topics", spec.Name)
+		}
+		err := c.ask(ctx, "create topic "+spec.Name, func(ctx context.Context) error {
+			err := c.createTopic(ctx, spec)
+			created[spec.Name] = err == nil
+			if e, ok := err.(codeError); ok && e.is(kafkago.TopicAlreadyExists) {
+				return nil
+			}
+			return err
+		})
+		if err != nil {
+			return created, err
+		}
+	}
+	return created, nil
+}
+
+func (c *Client) createTopic(ctx context.Context, spec TopicSpec) error {
+	topic := createtopics.RequestTopic{
+		Name:              spec.Name,
+		NumPartitions:     int32(cmp.Or(spec.Partitions, -1)),
+		ReplicationFactor: int16(cmp.Or(spec.Replication, -1)),
+	}
+	for _, name := range slices.Sorted(maps.Keys(spec.Config)) {
+		topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: name, Value: spec.Config[name]})
+	}
+	m, err := c.send(ctx, &createtopics.Request{
+		Topics:    []createtopics.RequestTopic{topic},
+		TimeoutMs: int32(c.cfg.Timeout.Milliseconds()),
+	})
+	if err != nil {
+		return err
+	}
+	for _, t := range m.(*createtopics.Response).Topics {
+		switch err := code(t.ErrorCode).(type) {
+		case nil:
+		case codeError:
+			if err.is(kafkago.TopicAlreadyExists) || t.ErrorMessage == "" {
+				return err
+			}
+			return fmt.Errorf("%w: %s", err, t.ErrorMessage) // e.g. which setting is wrong
+		}
+	}
+	return nil
+}
+
+// StartOffset gives the first offset of each partition. ErrNoTopic if there is no such topic.
+func (c *Client) StartOffset(ctx context.Context, topic string) (map[int]int64, error) {
+	return c.listOffsets(ctx, topic, kafkago.FirstOffset)
+}
+
+// EndOffset gives the offset after the last record of each partition. ErrNoTopic if there is no such topic.
+func (c *Client) EndOffset(ctx context.Context, topic string) (map[int]int64, error) {
+	return c.listOffsets(ctx, topic, kafkago.LastOffset)
+}
+
+func (c *Client) listOffsets(ctx context.Context, topic string, which int64) (map[int]int64, error) {
+	info, err := c.Topics(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	if info[topic].Partitions == 0 {
+		return nil, fmt.Errorf("offsets of %s: %w", topic, ErrNoTopic)
+	}
+	partitions := make([]listoffsets.RequestPartition, info[topic].Partitions)
+	for i := range partitions {
+		partitions[i] = listoffsets.RequestPartition{Partition: int32(i), CurrentLeaderEpoch: -1, Timestamp: which}
+	}
+	offsets := make(map[int]int64)
+	err = c.ask(ctx, "offsets of "+topic, func(ctx context.Context) error {
+		m, err := c.send(ctx, &listoffsets.Request{
+			ReplicaID: -1,
+			Topics:    []listoffsets.RequestTopic{{Topic: topic, Partitions: partitions}},
+		})
+		if err != nil {
+			return err
+		}
+		for _, t := range m.(*listoffsets.Response).Topics {
+			for _, p := range t.Partitions {
+				if p.ErrorCode != 0 {
+					return fmt.Errorf("partition %d: %w", p.Partition, code(p.ErrorCode))
+				}
+				offsets[int(p.Partition)] = p.Offset
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return offsets, nil
+}
+
+// GroupOffsets gives a group's committed offset of each partition of topic that has one.
+func (c *Client) GroupOffsets(ctx context.Context, group, topic string) (map[int]int64, error) {
+	info, err := c.Topics(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	partitions := make([]int32, info[topic].Partitions)
+	for i := range partitions {
+		partitions[i] = int32(i)
+	}
+	offsets := make(map[int]int64)
+	err = c.ask(ctx, "offsets of group "+group, func(ctx context.Context) error {
+		m, err := c.send(ctx, &offsetfetch.Request{
+			GroupID: group,
+			Topics:  []offsetfetch.RequestTopic{{Name: topic, PartitionIndexes: partitions}},
+		})
+		if err != nil {
+			return err
+		}
+		res := m.(*offsetfetch.Response)
+		switch err := codeError(res.ErrorCode); {
+		case err.is(kafkago.GroupIdNotFound): // newer brokers than 4.2 may say so; others give no offsets
+			return nil
+		case err != 0:
+			return err
+		}
+		for _, t := range res.Topics {
+			for _, p := range t.Partitions {
+				if p.ErrorCode != 0 {
+					return fmt.Errorf("%s/%d: %w", topic, p.PartitionIndex, code(p.ErrorCode))
+				}
+				if p.CommittedOffset >= 0 {
+					offsets[int(p.PartitionIndex)] = p.CommittedOffset
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return offsets, nil
+}
+
+// needed are the versions that kafka-go's ConsumerGroup speaks and cannot negotiate, and the least that our own
+// requests need: idempotent writes, renewal of an epoch, fetching with aborted transactions.
+var needed = map[protocol.ApiKey]int16{
+	protocol.OffsetCommit:    2,
+	protocol.OffsetFetch:     1,
+	protocol.FindCoordinator: 0,
+	protocol.SyncGroup:       0,
+	protocol.Heartbeat:       0,
+	protocol.LeaveGroup:      0,
+	protocol.Produce:         8,
+	protocol.Fetch:           11,
+	protocol.InitProducerId:  3,
+}
+
+// CheckGroupLimits tells whether the brokers accept the session timeout (outside their limits every join would be
+// refused for ever), and whether they speak what this package needs. Limits that may not be read are not checked.
+func (c *Client) CheckGroupLimits(ctx context.Context, session time.Duration) error {
+	if err := c.ask(ctx, "check the brokers' version", c.checkVersions); err != nil {
+		return err
+	}
+	return c.ask(ctx, "check the session timeout", func(ctx context.Context) error {
+		return c.checkSession(ctx, session)
+	})
+}
+
+func (c *Client) checkVersions(ctx context.Context) error {
+	m, err := c.send(ctx, &apiversions.Request{})
+	if err != nil {
+		return err
+	}
+	res := m.(*apiversions.Response)
+	if res.ErrorCode != 0 {
+		return code(res.ErrorCode)
+	}
+	spoken := make(map[protocol.ApiKey]apiversions.ApiKeyResponse)
+	for _, k := range res.ApiKeys {
+		spoken[protocol.ApiKey(k.ApiKey)] = k
+	}
+	for _, key := range slices.Sorted(maps.Keys(needed)) {
+		k, ok := spoken[key]
+		if v := needed[key]; !ok || v < k.MinVersion || v > k.MaxVersion {
+			return fmt.Errorf("%w: %s version %d; the broker has %d to %d (Apache Kafka 2.5 to 4.x are fit)",
+				codeError(kafkago.UnsupportedVersion), key, v, k.MinVersion, k.MaxVersion)
+		}
+	}
+	return nil
+}
+
+func (c *Client) checkSession(ctx context.Context, session time.Duration) error {
+	m, err := c.send(ctx, &metadata.Request{TopicNames: []string{}})
+	if err != nil {
+		return err
+	}
+	brokers := m.(*metadata.Response).Brokers
+	if len(brokers) == 0 {
+		return errStale
+	}
+	const brokerResource = 4
+	const least, most = "group.min.session.timeout.ms", "group.max.session.timeout.ms"
+	m, err = c.send(ctx, &describeconfigs.Request{Resources: []describeconfigs.RequestResource{{
+		ResourceType: brokerResource,
+		ResourceName: strconv.Itoa(int(brokers[0].NodeID)),
+		ConfigNames:  []string{least, most},
+	}}})
+	if err != nil {
+		return err
+	}
+	for _, r := range m.(*describeconfigs.Response).Resources {
+		switch err := codeError(r.ErrorCode); {
+		case err.Is(ErrDenied):
+			c.log.Warn().Err(err).Msg("kafka: the broker's limits of the session timeout may not be read")
+			return nil
+		case err != 0:
+			return err
+		}
+		for _, e := range r.ConfigEntries {
+			ms, err := strconv.ParseInt(e.ConfigValue, 10, 64)
+			if err != nil {
+				continue
+			}
+			limit := time.Duration(ms) * time.Millisecond
+			if e.ConfigName == least && session < limit || e.ConfigName == most && session > limit {
+				return fmt.Errorf("%w: it is %s, the broker's %s is %s",
+					codeError(kafkago.InvalidSessionTimeout), session, e.ConfigName, limit)
+			}
+		}
+	}
+	return nil
+}

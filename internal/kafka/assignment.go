@@ -1,0 +1,175 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/heartbeat"
+	"github.com/segmentio/kafka-go/protocol/offsetcommit"
+)
+
+// Assignment is what a member owns for one generation. Safe for concurrent use.
+type Assignment struct {
+	// Partitions are the owned ones, sorted; a topic without any has no entry. There may be none at all: more members
+	// than partitions.
+	Partitions map[string][]int
+	// Missing are the topics of GroupConfig that do not exist.
+	Missing []string
+
+	group      *Group
+	generation int32
+	memberID   string
+	committed  map[TopicPartition]int64 // of all owned partitions; negative: none
+
+	once sync.Once
+	lost chan struct{} // closed once
+}
+
+func newAssignment(g *Group, gen *kafkago.Generation, missing []string) *Assignment {
+	a := &Assignment{
+		Partitions: make(map[string][]int), Missing: missing,
+		group: g, generation: gen.ID, memberID: gen.MemberID,
+		committed: make(map[TopicPartition]int64), lost: make(chan struct{}),
+	}
+	for topic, parts := range gen.Assignments {
+		for _, p := range parts {
+			a.Partitions[topic] = append(a.Partitions[topic], p.ID)
+			a.committed[TopicPartition{topic, p.ID}] = p.Offset
+		}
+		slices.Sort(a.Partitions[topic])
+	}
+	return a
+}
+
+// All gives the owned partitions of all topics, sorted.
+func (a *Assignment) All() []TopicPartition {
+	return slices.SortedFunc(maps.Keys(a.committed), TopicPartition.compare)
+}
+
+// Committed gives the group's committed offset of an owned partition at the generation's start; false if there is none.
+func (a *Assignment) Committed(tp TopicPartition) (offset int64, ok bool) {
+	offset, ok = a.committed[tp]
+	return offset, ok && offset >= 0
+}
+
+// Lost is closed when it is known that the membership is lost: a drain is pointless from then on.
+func (a *Assignment) Lost() <-chan struct{} { return a.lost }
+
+func (a *Assignment) lose() { a.once.Do(func() { close(a.lost) }) }
+
+// Commit stores offsets for the group: of each partition the first one not done. Partitions not owned and negative
+// offsets are refused, whole; brokers would store both. ErrLost after the membership is lost. Temporary errors are
+// retried until ctx ends. It may be called until the session has returned, also after its ctx has ended: give it
+// another.
+func (a *Assignment) Commit(ctx context.Context, offsets map[TopicPartition]int64) error {
+	for tp, offset := range offsets {
+		if _, own := a.committed[tp]; !own {
+			return fmt.Errorf("commit %s: not owned by this member", tp)
+		}
+		if offset < 0 {
+			return fmt.Errorf("commit %s: offset %d is negative", tp, offset)
+		}
+	}
+	if len(offsets) == 0 {
+		return nil
+	}
+	return a.group.client.retry(ctx, "commit", func() error {
+		select {
+		case <-a.lost:
+			return ErrLost
+		default:
+		}
+		err := a.commit(ctx, offsets)
+		// Only what says that the generation is over is a loss; while the group rebalances, commits are accepted, but
+		// between its members' joining and their new assignment they are not (27).
+		if errors.Is(err, ErrLost) {
+			a.lose()
+		}
+		return err
+	})
+}
+
+func (a *Assignment) commit(ctx context.Context, offsets map[TopicPartition]int64) error {
+	req := &offsetcommit.Request{
+		GroupID: a.group.cfg.ID, GenerationID: a.generation, MemberID: a.memberID, RetentionTimeMs: -1,
+	}
+	for _, tp := range slices.SortedFunc(maps.Keys(offsets), TopicPartition.compare) {
+		part := offsetcommit.RequestPartition{
+			PartitionIndex:       int32(tp.Partition),
+			CommittedOffset:      offsets[tp],
+			CommitTimestamp:      -1,
+			CommittedLeaderEpoch: -1, // 0 would make other clients take the log for truncated
+		}
+		if n := len(req.Topics); n > 0 && req.Topics[n-1].Name == tp.Topic {
+			req.Topics[n-1].Partitions = append(req.Topics[n-1].Partitions, part)
+			continue
+		}
+		req.Topics = append(req.Topics, offsetcommit.RequestTopic{
+			Name: tp.Topic, Partitions: []offsetcommit.RequestPartition{part},
+		})
+	}
+	m, err := a.group.client.send(ctx, req)
+	if err != nil {
+		return err
+	}
+	for _, t := range m.(*offsetcommit.Response).Topics {
+		for _, p := range t.Partitions {
+			if p.ErrorCode != 0 {
+				return fmt.Errorf("%s/%d: %w", t.Name, p.PartitionIndex, code(p.ErrorCode))
+			}
+		}
+	}
+	return nil
+}
+
+// keep sends heartbeats until returned is closed, the drain's limit has passed, or the membership is lost. In a group
+// that rebalances they are answered 27 and count nevertheless.
+func (a *Assignment) keep(returned <-chan struct{}) {
+	ctx, cancel := context.WithTimeout(context.Background(), a.group.cfg.Drain)
+	defer cancel()
+	beat := time.NewTicker(a.group.cfg.HeartbeatInterval)
+	defer beat.Stop()
+	for {
+		err := a.heartbeat(ctx)
+		switch {
+		case err == nil, errors.Is(err, kafkago.RebalanceInProgress):
+		case errors.Is(err, ErrLost):
+			a.lose()
+			return
+		case ctx.Err() == nil:
+			a.group.log.Debug().Err(err).Msg("kafka: heartbeat while draining")
+		}
+		select {
+		case <-returned:
+			return
+		case <-ctx.Done():
+			a.group.log.Error().Dur("limit", a.group.cfg.Drain).Msg("kafka: drain takes too long, membership is given up")
+			return
+		case <-beat.C:
+		}
+	}
+}
+
+// heartbeat sends one. kafka-go's own type would go to any broker, not to the group's coordinator.
+func (a *Assignment) heartbeat(ctx context.Context) error {
+	c := a.group.client
+	m, err := c.send(ctx, &groupExchange{
+		exchange: exchange{clientID: c.cfg.ClientID, request: &heartbeat.Request{
+			GroupID: a.group.cfg.ID, GenerationID: a.generation, MemberID: a.memberID,
+		}},
+		group: a.group.cfg.ID,
+	})
+	if err != nil {
+		return err
+	}
+	return heartbeatCode(m)
+}
+
+func heartbeatCode(m protocol.Message) error { return swapped(m.(*heartbeat.Response).ThrottleTimeMs) }

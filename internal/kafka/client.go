@@ -1,0 +1,74 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/sasl"
+)
+
+// Client talks to one cluster. Safe for concurrent use.
+type Client struct {
+	cfg       Config
+	log       zerolog.Logger
+	addr      net.Addr
+	sasl      sasl.Mechanism
+	conns     *conns
+	transport *kafkago.Transport
+}
+
+// New makes a Client; it dials nothing.
+func New(cfg Config) (*Client, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("kafka: %w", err)
+	}
+	cfg = cfg.withDefaults()
+	mechanism, err := cfg.SASL.mechanism()
+	if err != nil {
+		return nil, fmt.Errorf("kafka: %w", err)
+	}
+	cs := newConns(cfg.Dial)
+	return &Client{
+		cfg:   cfg,
+		log:   cfg.Log,
+		addr:  kafkago.TCP(cfg.Brokers...),
+		sasl:  mechanism,
+		conns: cs,
+		transport: &kafkago.Transport{
+			Dial:           cs.dial,
+			DialTimeout:    dialTimeout,
+			MetadataTTL:    metadataTTL,
+			MetadataTopics: slices.Clone(cfg.Topics),
+			ClientID:       cfg.ClientID,
+			TLS:            cfg.TLS,
+			SASL:           mechanism,
+		},
+	}, nil
+}
+
+// metadataTTL is how old kafka-go's copy of the metadata, by which it finds leaders, may be.
+const metadataTTL = time.Second
+
+// Close drops the connections. Everything made from the Client must have ended before.
+func (c *Client) Close() {
+	c.transport.CloseIdleConnections()
+	// A request given up keeps its connection, and a goroutine, until the broker answers it or its deadline passes.
+	c.conns.close()
+}
+
+// send makes one request, once. kafka-go waits for ever without a deadline, so each has one.
+func (c *Client) send(ctx context.Context, req protocol.Message) (protocol.Message, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	res, err := c.transport.RoundTrip(ctx, c.addr, req)
+	if r, ok := res.(reply); ok {
+		res = r.Message
+	}
+	return res, clean(err)
+}

@@ -1,0 +1,152 @@
+package kafka_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"distributor-bridge/internal/broker"
+	"distributor-bridge/internal/kafka"
+)
+
+func TestConfigNamesAllProblems(t *testing.T) {
+	t.Parallel()
+	_, err := kafka.New(kafka.Config{
+		Brokers: []string{"nohost", "127.0.0.1:9092"}, Topics: []string{""}, Timeout: -1,
+		SASL: kafka.SASL{Mechanism: "GSSAPI", User: "u"},
+	})
+	for _, want := range []string{`"nohost"`, "topics", "GSSAPI", "password", "timeout"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not named: %v", want, err)
+		}
+	}
+	if _, err := kafka.New(kafka.Config{}); err == nil {
+		t.Error("no brokers, no error")
+	}
+}
+
+func TestPasswordStaysHidden(t *testing.T) {
+	t.Parallel()
+	s := kafka.SASL{Mechanism: "PLAIN", User: "u", Password: "hunter2"}
+	j, err := json.Marshal(kafka.Config{SASL: s}.SASL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{fmt.Sprint(s), fmt.Sprintf("%v %+v %#v", s, s, s), string(j)} {
+		if strings.Contains(text, "hunter2") {
+			t.Error(text)
+		}
+	}
+}
+
+// TestSecurity: TLS and each SASL mechanism work for everything, and what is wrong is told in words.
+func TestSecurity(t *testing.T) {
+	t.Parallel()
+	server, roots := certificate(t)
+	b := fake(t, broker.Config{Options: []kfake.Opt{
+		kfake.TLS(server), kfake.EnableSASL(),
+		kfake.Superuser("PLAIN", "plain", "right"),
+		kfake.Superuser("SCRAM-SHA-256", "s256", "right"),
+		kfake.Superuser("SCRAM-SHA-512", "s512", "right"),
+	}})
+	trusting := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	for name, c := range map[string]struct {
+		tls  *tls.Config
+		sasl kafka.SASL
+		want string // in the error; none if empty
+	}{
+		"PLAIN":              {trusting, kafka.SASL{Mechanism: "PLAIN", User: "plain", Password: "right"}, ""},
+		"SCRAM-SHA-256":      {trusting, kafka.SASL{Mechanism: "SCRAM-SHA-256", User: "s256", Password: "right"}, ""},
+		"SCRAM-SHA-512":      {trusting, kafka.SASL{Mechanism: "SCRAM-SHA-512", User: "s512", Password: "right"}, ""},
+		"wrong password":     {trusting, kafka.SASL{Mechanism: "PLAIN", User: "plain", Password: "wrong"}, "credentials"}, // real brokers say so with a code, [58]
+		"unknown authority":  {&tls.Config{MinVersion: tls.VersionTLS12}, kafka.SASL{}, "x509"},
+		"no TLS":             {nil, kafka.SASL{}, "TLS"},
+		"TLS, no SASL":       {trusting, kafka.SASL{}, "SASL"},
+		"TLS without a user": {trusting, kafka.SASL{Mechanism: "SCRAM-SHA-256", User: "nobody", Password: "right"}, "credentials"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, err := kafka.New(kafka.Config{Brokers: b.Addrs(), TLS: c.tls, SASL: c.sasl, Timeout: time.Second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(client.Close)
+			_, err = client.Topics(t.Context())
+			if c.want != "" {
+				if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "right") {
+					t.Errorf("want %q in: %v", c.want, err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := topic(t, client, 1, nil)
+			write(t, producer(t, client, kafka.ProducerConfig{TransactionalID: in}), text(in, 0, "a"))
+			join(t, client, kafka.GroupConfig{ID: in, Topics: []string{in}}).owns(t, 1)
+			if got := values(read(t, client, in, 0)); len(got) != 1 {
+				t.Errorf("read %q", got)
+			}
+		})
+	}
+}
+
+// certificate makes one for 127.0.0.1, and the pool that trusts it.
+func certificate(t *testing.T) (*tls.Config, *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(leaf)
+	return &tls.Config{
+		MinVersion:   tls.VersionTLS12,
+		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
+	}, roots
+}
+
+// TestNobodyListens: a question to brokers that are away ends by itself, with the reason.
+func TestNobodyListens(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	_ = l.Close()
+	c, err := kafka.New(kafka.Config{Brokers: []string{address}, Timeout: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	_, err = c.Topics(t.Context())
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "refused") {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,195 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+	kafkago "github.com/segmentio/kafka-go"
+	"golang.org/x/time/rate"
+)
+
+// GroupConfig says how a Group is a member of a consumer group.
+type GroupConfig struct {
+	// ID of the consumer group. Required.
+	ID string
+	// Topics to share: all members must name the same. Those that do not exist are left out and looked for again.
+	Topics []string
+	// HeartbeatInterval is how soon a rebalance is noticed. Default: 1 s.
+	HeartbeatInterval time.Duration
+	// SessionTimeout is after how long a silent member is put out; CheckGroupLimits tells whether brokers accept it.
+	// Default: 20 s.
+	SessionTimeout time.Duration
+	// RebalanceTimeout is how long the group waits for its members' drains. Default: 60 s.
+	RebalanceTimeout time.Duration
+	// JoinBackoff is the pause before joining again after an error. Default: 1 s.
+	JoinBackoff time.Duration
+	// Drain is how long a session whose ctx has ended keeps its membership; less than RebalanceTimeout. Default: 25 s.
+	Drain time.Duration
+	// TopicPoll is how often topics are looked at for new, gone or grown ones. Default: 5 s.
+	TopicPoll time.Duration
+}
+
+// Validate names all that is wrong, not only the first.
+func (c GroupConfig) Validate() error {
+	var errs []error
+	if c.ID == "" {
+		errs = append(errs, errors.New("group ID is required"))
+	}
+	if len(c.Topics) == 0 || slices.Contains(c.Topics, "") {
+		errs = append(errs, errors.New("topics: at least one is required, and none may be empty"))
+	}
+	d := c.withDefaults()
+	for name, v := range map[string]time.Duration{
+		"heartbeat interval": d.HeartbeatInterval, "session timeout": d.SessionTimeout,
+		"rebalance timeout": d.RebalanceTimeout, "join backoff": d.JoinBackoff, "drain": d.Drain, "topic poll": d.TopicPoll,
+	} {
+		if v < 0 {
+			errs = append(errs, fmt.Errorf("%s: %s is negative", name, v))
+		}
+	}
+	if d.HeartbeatInterval*3 > d.SessionTimeout {
+		errs = append(errs, fmt.Errorf("heartbeat interval: %s is more than a third of the session timeout, %s",
+			d.HeartbeatInterval, d.SessionTimeout))
+	}
+	if d.Drain >= d.RebalanceTimeout {
+		errs = append(errs, fmt.Errorf("drain: %s is not less than the rebalance timeout, %s", d.Drain, d.RebalanceTimeout))
+	}
+	return errors.Join(errs...)
+}
+
+func (c GroupConfig) withDefaults() GroupConfig {
+	c.HeartbeatInterval = cmp.Or(c.HeartbeatInterval, time.Second)
+	c.SessionTimeout = cmp.Or(c.SessionTimeout, 20*time.Second)
+	c.RebalanceTimeout = cmp.Or(c.RebalanceTimeout, 60*time.Second)
+	c.JoinBackoff = cmp.Or(c.JoinBackoff, time.Second)
+	c.Drain = cmp.Or(c.Drain, 25*time.Second)
+	c.TopicPoll = cmp.Or(c.TopicPoll, 5*time.Second)
+	return c
+}
+
+// Group is a membership in a consumer group.
+//
+// kafka-go's ConsumerGroup does the joining and the heartbeats. Around it, this type mends what is known of it: a
+// missing or grown topic is noticed by an own poll, which closes and joins again; a draining session's membership is
+// kept by own heartbeats; a member that kafka-go has forgotten is taken out of the group, which would wait for it for a
+// whole session timeout.
+type Group struct {
+	client *Client
+	cfg    GroupConfig
+	log    zerolog.Logger
+}
+
+// Group starts nothing; Run does.
+func (c *Client) Group(cfg GroupConfig) *Group {
+	cfg.Topics = slices.Clone(cfg.Topics)
+	slices.Sort(cfg.Topics)
+	return &Group{client: c, cfg: cfg.withDefaults(), log: c.log.With().Str("group", cfg.ID).Logger()}
+}
+
+// errTopics is the cause of ctx when topics have come, gone or grown: not an end, the group is joined anew.
+var errTopics = errors.New("topics have changed")
+
+// Run keeps the membership until ctx ends or session returns an error, then leaves the group and returns that error
+// (nil if ctx ended). session is called once per generation, never twice at a time. Its ctx ends when the generation or
+// Run's ctx ends; it then finishes what it has in hand, commits, and returns. A session that returns nil earlier gives
+// its partitions up and joins again. A group none of whose topics exists waits for one.
+func (g *Group) Run(ctx context.Context, session func(ctx context.Context, a *Assignment) error) error {
+	if err := g.cfg.Validate(); err != nil {
+		return fmt.Errorf("consumer group: %w", err)
+	}
+	for ctx.Err() == nil {
+		present, err := g.present(ctx)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			g.log.Warn().Err(err).Msg("kafka: topics of the group are not known")
+			fallthrough
+		case len(present) == 0:
+			_ = wait(ctx, g.cfg.TopicPoll)
+			continue
+		}
+		if missing := g.missing(present); len(missing) > 0 {
+			g.log.Warn().Strs("topics", missing).Msg("kafka: topics do not exist and are left out")
+		}
+		if err := g.join(ctx, present, session); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// present gives those of the topics that exist, with their partition counts.
+func (g *Group) present(ctx context.Context) (map[string]int, error) {
+	topics, err := g.client.topics(ctx, g.cfg.Topics)
+	present := make(map[string]int, len(topics))
+	for name, info := range topics {
+		present[name] = info.Partitions
+	}
+	return present, err
+}
+
+func (g *Group) missing(present map[string]int) []string {
+	return slices.DeleteFunc(slices.Clone(g.cfg.Topics), func(t string) bool { _, ok := present[t]; return ok })
+}
+
+// join is a member for these topics until they change (nil), ctx ends (nil) or session fails.
+func (g *Group) join(ctx context.Context, present map[string]int, session func(context.Context, *Assignment) error) error {
+	ctx, end := context.WithCancelCause(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if g.watch(ctx, present) {
+			end(errTopics)
+		}
+	}()
+	defer func() {
+		end(nil)
+		<-watched
+	}()
+
+	m := &membership{group: g, conns: newConns(g.client.cfg.Dial)}
+	if err := m.start(slices.Sorted(maps.Keys(present))); err != nil {
+		return err
+	}
+	defer m.leave(ctx)
+	alarm := rate.NewLimiter(rate.Every(2*time.Second), 5)
+	for {
+		gen, err := m.member.Next(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, kafkago.RebalanceInProgress):
+			continue
+		case err != nil:
+			g.log.Warn().Err(clean(err)).Msg("kafka: joining the group again")
+			m.forget(ctx)
+			continue
+		}
+		m.id = gen.MemberID
+		if !alarm.Allow() {
+			g.log.Error().Int32("generation", gen.ID).Msg("kafka: the group rebalances again and again")
+		}
+		if err := m.generation(ctx, gen, g.missing(present), session); err != nil {
+			return err
+		}
+	}
+}
+
+// watch looks at the topics until they differ from present (true) or ctx ends. kafka-go can do it, too, but takes a
+// missing topic for a change: 200 rebalances a second.
+func (g *Group) watch(ctx context.Context, present map[string]int) (changed bool) {
+	for wait(ctx, g.cfg.TopicPoll) == nil {
+		now, err := g.present(ctx)
+		if err != nil || maps.Equal(now, present) {
+			continue
+		}
+		g.log.Info().Strs("missing", g.missing(now)).Msg("kafka: topics have changed, joining the group anew")
+		return true
+	}
+	return false
+}

@@ -1,0 +1,412 @@
+package kafka_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"distributor-bridge/internal/broker"
+	"distributor-bridge/internal/kafka"
+)
+
+// member runs a member of a group for tests. Its sessions are told to the test, and end when their context does, after
+// drain.
+type member struct {
+	assigned chan *kafka.Assignment // each session's, at its start
+	drain    atomic.Pointer[func(a *kafka.Assignment)]
+	stop     func()
+	done     chan error
+}
+
+func join(t *testing.T, c *kafka.Client, cfg kafka.GroupConfig) *member {
+	t.Helper()
+	cfg.HeartbeatInterval = 100 * time.Millisecond
+	cfg.JoinBackoff = 100 * time.Millisecond
+	if cfg.SessionTimeout == 0 {
+		cfg.SessionTimeout = 6 * time.Second // the shortest that brokers accept unless told otherwise
+	}
+	cfg.TopicPoll = 200 * time.Millisecond
+	ctx, cancel := context.WithCancel(context.Background())
+	m := &member{assigned: make(chan *kafka.Assignment, 100), stop: cancel, done: make(chan error, 1)}
+	go func() {
+		m.done <- c.Group(cfg).Run(ctx, func(ctx context.Context, a *kafka.Assignment) error {
+			m.assigned <- a
+			<-ctx.Done()
+			if drain := m.drain.Load(); drain != nil {
+				(*drain)(a)
+			}
+			return nil
+		})
+	}()
+	t.Cleanup(func() { m.leave(t) })
+	return m
+}
+
+func (m *member) leave(t *testing.T) {
+	t.Helper()
+	m.stop()
+	select {
+	case err := <-m.done:
+		if err != nil {
+			t.Error(err)
+		}
+		m.done <- nil // for the cleanup
+	case <-time.After(30 * time.Second):
+		t.Error("Run did not end within 30 s")
+	}
+}
+
+// owns waits for a session with n partitions and gives it.
+func (m *member) owns(t *testing.T, n int) *kafka.Assignment {
+	t.Helper()
+	limit := time.After(30 * time.Second)
+	for {
+		select {
+		case a := <-m.assigned:
+			if len(a.All()) == n {
+				return a
+			}
+		case <-limit:
+			t.Fatalf("no session with %d partitions within 30 s", n)
+		}
+	}
+}
+
+func TestGroupShares(t *testing.T) {
+	t.Parallel()
+	c := client(t, broker.ForTest(t))
+	name, group := topic(t, c, 4, nil), broker.Name(t, "group")
+	cfg := kafka.GroupConfig{ID: group, Topics: []string{name}}
+
+	one := join(t, c, cfg)
+	a := one.owns(t, 4)
+	tp := kafka.TopicPartition{Topic: name, Partition: 2}
+	if _, ok := a.Committed(tp); ok {
+		t.Error("a fresh group has a committed offset")
+	}
+	if err := a.Commit(t.Context(), map[kafka.TopicPartition]int64{tp: 7}); err != nil {
+		t.Fatal(err)
+	}
+
+	two := join(t, c, cfg)
+	b := two.owns(t, 2)
+	a2 := one.owns(t, 2)
+	all := slices.Concat(a2.All(), b.All())
+	slices.SortFunc(all, func(x, y kafka.TopicPartition) int { return x.Partition - y.Partition })
+	if len(slices.Compact(all)) != 4 {
+		t.Fatalf("the members share %v", all)
+	}
+	for _, x := range []*kafka.Assignment{a2, b} {
+		offset, ok := x.Committed(tp)
+		own := slices.Contains(x.All(), tp)
+		if ok != own || own && offset != 7 {
+			t.Errorf("committed: %d, %v; owned: %v", offset, ok, own)
+		}
+	}
+
+	began := time.Now()
+	two.leave(t)
+	one.owns(t, 4)
+	if d := time.Since(began); d > 3*time.Second {
+		t.Errorf("the leaver's partitions took %s to move", d)
+	}
+	got, err := c.GroupOffsets(t.Context(), group, name)
+	if err != nil || len(got) != 1 || got[2] != 7 {
+		t.Errorf("group offsets %v, %v", got, err)
+	}
+}
+
+func TestCommitGuards(t *testing.T) {
+	t.Parallel()
+	c := client(t, broker.ForTest(t))
+	name, group := topic(t, c, 2, nil), broker.Name(t, "group")
+	a := join(t, c, kafka.GroupConfig{ID: group, Topics: []string{name}}).owns(t, 2)
+	for what, offsets := range map[string]map[kafka.TopicPartition]int64{
+		"negative":  {{Topic: name, Partition: 0}: 1, {Topic: name, Partition: 1}: -1},
+		"not owned": {{Topic: name, Partition: 0}: 1, {Topic: name, Partition: 2}: 1},
+	} {
+		if err := a.Commit(t.Context(), offsets); err == nil || errors.Is(err, kafka.ErrLost) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if got, err := c.GroupOffsets(t.Context(), group, name); len(got) > 0 || err != nil {
+		t.Errorf("refused commits have left %v, %v", got, err)
+	}
+	if err := a.Commit(t.Context(), nil); err != nil {
+		t.Errorf("nothing to commit: %v", err)
+	}
+}
+
+// TestDrain: a member that drains for longer than the session timeout stays a member, and its last commit counts; the
+// other gets the partitions, with that commit, only afterwards.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	c := client(t, broker.ForTest(t))
+	name := topic(t, c, 2, nil)
+	cfg := kafka.GroupConfig{ID: broker.Name(t, "group"), Topics: []string{name}, SessionTimeout: 6 * time.Second}
+	one := join(t, c, cfg)
+	one.owns(t, 2)
+	committed := make(chan error, 1)
+	drain := func(a *kafka.Assignment) {
+		time.Sleep(8 * time.Second)
+		all := make(map[kafka.TopicPartition]int64)
+		for _, tp := range a.All() {
+			all[tp] = 5
+		}
+		committed <- a.Commit(context.Background(), all)
+	}
+	one.drain.Store(&drain)
+	began := time.Now()
+	two := join(t, c, cfg)
+	b := two.owns(t, 1)
+	if d := time.Since(began); d < 7*time.Second {
+		t.Errorf("the other member had its partition after %s, before the drain's end", d)
+	}
+	one.drain.Store(nil)
+	if err := <-committed; err != nil {
+		t.Errorf("commit at the drain's end: %v", err)
+	}
+	if offset, ok := b.Committed(b.All()[0]); !ok || offset != 5 {
+		t.Errorf("the other member starts at %d, %v", offset, ok)
+	}
+}
+
+// TestLost: a member that was silent too long finds its commits refused, and what the new owner committed stays.
+func TestLost(t *testing.T) {
+	t.Parallel()
+	brokers := broker.ForTest(t)
+	c, net := client(t, brokers), newNetwork()
+	name, group := topic(t, c, 1, nil), broker.Name(t, "group")
+	cfg := kafka.GroupConfig{ID: group, Topics: []string{name}}
+	tp := kafka.TopicPartition{Topic: name}
+
+	silent := join(t, clientOn(t, brokers, net.dial), cfg)
+	a := silent.owns(t, 1)
+	hold := make(chan struct{})
+	drain := func(*kafka.Assignment) { <-hold }
+	silent.drain.Store(&drain)
+	net.cut(true)
+	b := join(t, c, cfg).owns(t, 1)
+	if err := b.Commit(t.Context(), map[kafka.TopicPartition]int64{tp: 9}); err != nil {
+		t.Fatal(err)
+	}
+	net.cut(false)
+	for range 2 {
+		if err := a.Commit(t.Context(), map[kafka.TopicPartition]int64{tp: 3}); !errors.Is(err, kafka.ErrLost) {
+			t.Errorf("commit after the loss: %v", err)
+		}
+	}
+	select {
+	case <-a.Lost():
+	default:
+		t.Error("the loss is not told")
+	}
+	if got, err := c.GroupOffsets(t.Context(), group, name); err != nil || got[0] != 9 {
+		t.Errorf("group offsets %v, %v", got, err)
+	}
+	silent.drain.Store(nil)
+	close(hold)
+}
+
+// TestLossIsNoticed: heartbeats of a drain find out that the membership is lost.
+func TestLossIsNoticed(t *testing.T) {
+	t.Parallel()
+	b := fake(t, broker.Config{})
+	c := client(t, b.Addrs())
+	name, group := topic(t, c, 1, nil), broker.Name(t, "group")
+	one := join(t, c, kafka.GroupConfig{ID: group, Topics: []string{name}})
+	a := one.owns(t, 1)
+	noticed := make(chan bool, 1)
+	drain := func(a *kafka.Assignment) {
+		select {
+		case <-a.Lost():
+			noticed <- true
+		case <-time.After(10 * time.Second):
+			noticed <- false
+		}
+	}
+	one.drain.Store(&drain)
+	evict(t, b, group)
+	if !<-noticed {
+		t.Error("not within 10 s")
+	}
+	one.drain.Store(nil)
+	if err := a.Commit(t.Context(), map[kafka.TopicPartition]int64{{Topic: name}: 1}); !errors.Is(err, kafka.ErrLost) {
+		t.Error(err)
+	}
+	one.owns(t, 1)
+}
+
+// evict takes all members out of a group, as an operator may.
+func evict(t *testing.T, b *broker.Broker, group string) {
+	t.Helper()
+	req := kmsg.NewPtrLeaveGroupRequest()
+	req.Group = group
+	for _, m := range b.Cluster().GroupInfo(group).Members {
+		member := kmsg.NewLeaveGroupRequestMember()
+		member.MemberID = m.MemberID
+		req.Members = append(req.Members, member)
+	}
+	res, err := req.RequestWith(t.Context(), other(t, b.Addrs()))
+	if err != nil || res.ErrorCode != 0 || len(req.Members) == 0 {
+		t.Fatal("evict:", err, res)
+	}
+}
+
+// TestLostConnection: a member whose connections break is back soon, although kafka-go has forgotten its ID and the
+// group could wait for that member for a whole session timeout.
+func TestLostConnection(t *testing.T) {
+	t.Parallel()
+	brokers := broker.ForTest(t)
+	net := newNetwork()
+	name := topic(t, client(t, brokers), 1, nil)
+	cfg := kafka.GroupConfig{ID: broker.Name(t, "group"), Topics: []string{name}, SessionTimeout: 30 * time.Second}
+	m := join(t, clientOn(t, brokers, net.dial), cfg)
+	m.owns(t, 1)
+	for range 3 {
+		began := time.Now()
+		net.cut(true)
+		time.Sleep(300 * time.Millisecond) // until heartbeats and joins have failed
+		net.cut(false)
+		m.owns(t, 1)
+		if d := time.Since(began); d > 8*time.Second {
+			t.Errorf("back after %s", d)
+		}
+	}
+}
+
+func TestTopicsAppear(t *testing.T) {
+	t.Parallel()
+	brokers := broker.ForTest(t)
+	c := client(t, brokers)
+	here, later := topic(t, c, 1, nil), broker.Name(t, "later")
+	m := join(t, c, kafka.GroupConfig{ID: broker.Name(t, "group"), Topics: []string{later, here}})
+	if a := m.owns(t, 1); !slices.Equal(a.Missing, []string{later}) || len(a.Partitions[here]) != 1 {
+		t.Errorf("%+v, missing %v", a.Partitions, a.Missing)
+	}
+	createTopic(t, c, later, 2, nil)
+	if a := m.owns(t, 3); len(a.Missing) > 0 || !slices.Equal(a.Partitions[later], []int{0, 1}) {
+		t.Errorf("%+v, missing %v", a.Partitions, a.Missing)
+	}
+	grow(t, brokers, later, 5)
+	m.owns(t, 6)
+
+	none := join(t, c, kafka.GroupConfig{ID: broker.Name(t, "group2"), Topics: []string{broker.Name(t, "none")}})
+	none.leave(t) // it waits for a topic, and can be stopped
+}
+
+func grow(t *testing.T, brokers []string, topic string, partitions int32) {
+	t.Helper()
+	req := kmsg.NewPtrCreatePartitionsRequest()
+	spec := kmsg.NewCreatePartitionsRequestTopic()
+	spec.Topic, spec.Count = topic, partitions
+	req.Topics = append(req.Topics, spec)
+	res, err := req.RequestWith(t.Context(), other(t, brokers))
+	if err != nil || res.Topics[0].ErrorCode != 0 {
+		t.Fatal("add partitions:", err, res)
+	}
+}
+
+func TestSessionEnds(t *testing.T) {
+	t.Parallel()
+	c := client(t, broker.ForTest(t))
+	name := topic(t, c, 1, nil)
+	cfg := kafka.GroupConfig{ID: broker.Name(t, "group"), Topics: []string{name}, SessionTimeout: 30 * time.Second, JoinBackoff: 100 * time.Millisecond}
+	broken := errors.New("broken")
+	sessions := 0
+	err := c.Group(cfg).Run(t.Context(), func(context.Context, *kafka.Assignment) error {
+		if sessions++; sessions < 3 {
+			return nil // gives up, and joins again
+		}
+		return broken
+	})
+	if !errors.Is(err, broken) || sessions != 3 {
+		t.Errorf("%v after %d sessions", err, sessions)
+	}
+	began := time.Now()
+	join(t, c, cfg).owns(t, 1)
+	if d := time.Since(began); d > 5*time.Second {
+		t.Errorf("the next member had to wait %s: the group was not left", d)
+	}
+}
+
+// TestSessionContext: the session's context is an ordinary one, which HTTP clients understand.
+func TestSessionContext(t *testing.T) {
+	t.Parallel()
+	c := client(t, broker.ForTest(t))
+	name := topic(t, c, 1, nil)
+	hang := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer hang.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	err := c.Group(kafka.GroupConfig{ID: broker.Name(t, "group"), Topics: []string{name}}).Run(ctx, func(ctx context.Context, _ *kafka.Assignment) error {
+		time.AfterFunc(200*time.Millisecond, cancel)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, hang.URL, nil)
+		if err != nil {
+			return err
+		}
+		res, err := hang.Client().Do(req)
+		if err == nil {
+			_ = res.Body.Close()
+		}
+		if !errors.Is(err, context.Canceled) || !errors.Is(ctx.Err(), context.Canceled) {
+			t.Errorf("%v, %v", err, ctx.Err())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLeavesWhileOthersDrain: stopping does not wait for the drains of other members.
+func TestLeavesWhileOthersDrain(t *testing.T) {
+	t.Parallel()
+	c := client(t, broker.ForTest(t))
+	name := topic(t, c, 2, nil)
+	cfg := kafka.GroupConfig{ID: broker.Name(t, "group"), Topics: []string{name}}
+	one, two := join(t, c, cfg), join(t, c, cfg)
+	one.owns(t, 1)
+	two.owns(t, 1)
+	hold := make(chan struct{})
+	draining := make(chan struct{})
+	drain := func(*kafka.Assignment) { close(draining); <-hold }
+	one.drain.Store(&drain)
+	three := join(t, c, cfg) // makes the group rebalance: it waits for one's drain
+	<-draining
+	began := time.Now()
+	two.leave(t)
+	if d := time.Since(began); d > 2*time.Second {
+		t.Errorf("leaving with a known member ID took %s", d)
+	}
+	began = time.Now()
+	three.leave(t)
+	if d := time.Since(began); d > 12*time.Second {
+		t.Errorf("leaving before the first generation took %s", d)
+	}
+	one.drain.Store(nil)
+	close(hold)
+}
+
+func TestGroupConfig(t *testing.T) {
+	t.Parallel()
+	if err := (kafka.GroupConfig{ID: "g", Topics: []string{"t"}}).Validate(); err != nil {
+		t.Error(err)
+	}
+	bad := kafka.GroupConfig{Topics: []string{""}, SessionTimeout: time.Second, HeartbeatInterval: time.Second, Drain: time.Hour, TopicPoll: -1}
+	var joined interface{ Unwrap() []error }
+	if err := bad.Validate(); !errors.As(err, &joined) || len(joined.Unwrap()) != 5 {
+		t.Errorf("want 5 problems: %v", err)
+	}
+	c := client(t, []string{net.JoinHostPort("127.0.0.1", "1")})
+	if err := c.Group(bad).Run(t.Context(), nil); err == nil {
+		t.Error("runs with a bad configuration")
+	}
+}

@@ -1,0 +1,282 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// ProducerConfig says how a Producer writes.
+type ProducerConfig struct {
+	// TransactionalID fences: of all Producers with the same one, the one that called Init last and has written since is
+	// the only one that can write to that partition. Such a Producer has one batch under way at a time, whatever the
+	// partition: use one a partition. Empty: idempotent only. No transaction is ever opened, so readers never wait.
+	TransactionalID string
+	// MaxBatchBytes limits the records of one call for one partition; what the topic takes (max.message.bytes) limits
+	// them, too. Default: 1,048,588, Kafka's.
+	MaxBatchBytes int
+	// GatherBytes limits what several calls are joined to. Default: 256 KiB.
+	GatherBytes int
+	// Linger waits for more to join before a batch is sent. Default: 0, what gathers while one is under way is the next;
+	// measured, that is faster than any waiting.
+	Linger time.Duration
+}
+
+func (c ProducerConfig) withDefaults() ProducerConfig {
+	c.MaxBatchBytes = cmp.Or(c.MaxBatchBytes, 1048588)
+	c.GatherBytes = cmp.Or(c.GatherBytes, 256<<10)
+	return c
+}
+
+// Producer writes records: acknowledged by all replicas in sync, in order, without repeats. Safe for concurrent use.
+//
+// Each partition has a lane, with one batch under way. A batch has its place in the partition's numbering from the
+// start, and its bytes never change: when an answer is lost, they are sent again until there is one, and the broker
+// tells a repeat from a new batch by its number. So an acknowledged record is in the log once, whatever was lost between.
+//
+// Only if a batch is refused for good after an answer was lost, or the broker has lost the numbering (codes 45, 59),
+// can it not be told what is in the log. Without a TransactionalID the lane then starts anew with another identity, and
+// the caller of a refused batch may find it written nevertheless; with one, the Producer stops with ErrFenced.
+type Producer struct {
+	client *Client
+	cfg    ProducerConfig
+
+	spawn  func(*lane)    // runs a lane's goroutine with the Producer's lifetime
+	cancel func()         // ends that lifetime
+	lanes  sync.WaitGroup // running lanes; added to under mu, and not after closed
+	gate   chan struct{}  // holds a token while a fenced Producer writes or inits; nil without TransactionalID
+
+	mu      sync.Mutex // guards the rest, and every lane's queue
+	byTP    map[TopicPartition]*lane
+	closed  bool
+	who     identity // of a fenced Producer, from Init
+	inits   int      // how many there were: a lane starts numbering at 0 after each
+	stopped error    // why a fenced Producer writes no more
+}
+
+// Producer starts nothing.
+func (c *Client) Producer(cfg ProducerConfig) *Producer {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &Producer{client: c, cfg: cfg.withDefaults(), cancel: cancel, byTP: make(map[TopicPartition]*lane)}
+	p.spawn = func(l *lane) { p.lanes.Go(func() { l.run(ctx) }) }
+	if cfg.TransactionalID != "" {
+		p.gate = make(chan struct{}, 1)
+	}
+	return p
+}
+
+// Init takes the transactional ID: older owners are fenced as soon as the first record written after it is
+// acknowledged. Required once before Produce with a TransactionalID; a later call renews it (to be done daily: brokers
+// forget an unused one after 7 days) and is ErrFenced if a newer owner has it. Without a TransactionalID it does nothing.
+func (p *Producer) Init(ctx context.Context) error {
+	if p.cfg.TransactionalID == "" {
+		return nil
+	}
+	if err := p.enter(ctx); err != nil {
+		return err
+	}
+	defer p.leave()
+	p.mu.Lock()
+	who, stopped := identity{-1, -1}, p.stopped
+	if p.inits > 0 {
+		who = p.who
+	}
+	p.mu.Unlock()
+	if stopped != nil {
+		return stopped
+	}
+	fresh, err := p.client.initProducer(ctx, p.cfg.TransactionalID, who)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if errors.Is(err, ErrFenced) {
+		p.stopped = err
+	}
+	if err != nil {
+		return err
+	}
+	p.who = fresh
+	p.inits++
+	return nil
+}
+
+// ID gives the producer ID and epoch of the last Init.
+func (p *Producer) ID() (id int64, epoch int16) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.who.id, p.who.epoch
+}
+
+// Seal writes one record that shuts out, for this partition, an older producer ID of the same transactional ID, which
+// its coordinator has forgotten or used up. It is for the owner that finds, as the last claim in the log, one of another
+// Record.ProducerID than its own ID. Nothing of that ID can be written after it.
+func (p *Producer) Seal(ctx context.Context, old int64, record Record) error {
+	if err := p.enter(ctx); err != nil {
+		return err
+	}
+	defer p.leave()
+	const lastEpoch = 32767
+	batch := encodeBatch([]Record{record}, time.Now(), identity{old, lastEpoch}, 0)
+	return p.client.retry(ctx, "seal "+record.TopicPartition().String(), func() error {
+		_, err := p.client.produce(ctx, record.TopicPartition(), batch)
+		return err
+	})
+}
+
+// Produce writes records and gives their offsets, in the order given, once all are acknowledged. The records of one
+// partition are in one batch, whole or not at all; partitions are independent of each other. Record.Topic, Partition,
+// Key, Value and Headers are used, and must not be changed before it returns; the time is the present. Lost answers and
+// temporary errors are repeated without an end. An offset is -1 if the broker knows only that it has the record.
+//
+// If ctx ends first its error is returned: what is not under way yet is not written; what is may still be, in its
+// place, until Close (and its Key, Value and Headers stay in use). ErrTooLarge, ErrFenced, ErrDenied, ErrNoTopic (after
+// 5 s of it) and ErrClosed are final.
+func (p *Producer) Produce(ctx context.Context, records ...Record) ([]int64, error) {
+	calls, err := p.split(ctx, records)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.enqueue(calls); err != nil {
+		return nil, err
+	}
+	offsets := make([]int64, len(records))
+	var errs []error
+	for _, call := range calls {
+		select {
+		case <-call.done:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("write to %s: %w", call.tp, context.Cause(ctx))
+		}
+		if call.err != nil {
+			errs = append(errs, fmt.Errorf("write to %s: %w", call.tp, call.err))
+			continue
+		}
+		for i, at := range call.places {
+			offsets[at] = call.base
+			if call.base >= 0 {
+				offsets[at] += int64(i)
+			}
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return offsets, nil
+}
+
+// call is what one Produce gives one partition: never divided between batches.
+type call struct {
+	tp      TopicPartition
+	records []Record
+	places  []int // of records, among those given
+	size    int
+	gone    <-chan struct{} // closed when the caller has given up
+
+	done chan struct{} // closed by the lane; then base and err are set
+	base int64         // offset of the first
+	err  error
+}
+
+func (c *call) finish(base int64, err error) {
+	c.base, c.err = base, err
+	close(c.done)
+}
+
+// split sorts records by partition, keeping their order, and refuses what cannot be written.
+func (p *Producer) split(ctx context.Context, records []Record) ([]*call, error) {
+	var calls []*call
+	for i, r := range records {
+		tp := r.TopicPartition()
+		if r.Topic == "" || r.Partition < 0 {
+			return nil, fmt.Errorf("write to %s: %w", tp, ErrNoTopic)
+		}
+		if topics := p.client.cfg.Topics; len(topics) > 0 && !slices.Contains(topics, r.Topic) {
+			return nil, fmt.Errorf("write to %s: %w among the client's topics", tp, ErrNoTopic)
+		}
+		at := slices.IndexFunc(calls, func(c *call) bool { return c.tp == tp })
+		if at < 0 {
+			at = len(calls)
+			calls = append(calls, &call{tp: tp, gone: ctx.Done(), done: make(chan struct{})})
+		}
+		calls[at].records = append(calls[at].records, r)
+		calls[at].places = append(calls[at].places, i)
+	}
+	for _, c := range calls {
+		if c.size = batchSize(c.records); c.size > p.cfg.MaxBatchBytes {
+			return nil, fmt.Errorf("write to %s: %d records of %d bytes together, the limit is %d: %w",
+				c.tp, len(c.records), c.size, p.cfg.MaxBatchBytes, ErrTooLarge)
+		}
+	}
+	return calls, nil
+}
+
+func (p *Producer) enqueue(calls []*call) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.closed:
+		return ErrClosed
+	case p.stopped != nil:
+		return p.stopped
+	case p.gate != nil && p.inits == 0:
+		return errors.New("write with a transactional ID before Init")
+	}
+	for _, c := range calls {
+		l := p.byTP[c.tp]
+		if l == nil {
+			l = &lane{producer: p, tp: c.tp}
+			p.byTP[c.tp] = l
+		}
+		l.queue = append(l.queue, c)
+		if !l.running {
+			l.running = true
+			p.spawn(l)
+		}
+	}
+	return nil
+}
+
+// Close waits until what is under way is acknowledged, or ctx ends (then gives it up, and returns ctx's error), and for
+// all goroutines.
+func (p *Producer) Close(ctx context.Context) error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	defer p.cancel()
+	idle := make(chan struct{})
+	go func() {
+		p.lanes.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		p.cancel()
+		<-idle
+		return context.Cause(ctx)
+	}
+}
+
+// enter and leave keep the batches and Inits of a fenced Producer apart: a batch of the old epoch that is sent again
+// after an Init would be refused, and nobody could tell whether its first try is in the log.
+func (p *Producer) enter(ctx context.Context) error {
+	if p.gate == nil {
+		return nil
+	}
+	select {
+	case p.gate <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (p *Producer) leave() {
+	if p.gate != nil {
+		<-p.gate
+	}
+}

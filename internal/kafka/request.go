@@ -1,0 +1,196 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/fetch"
+	"github.com/segmentio/kafka-go/protocol/listoffsets"
+)
+
+// place is where to fetch from.
+type place struct {
+	tp     TopicPartition
+	offset int64
+}
+
+// fetch asks the broker that leads all the places, and gives an answer for each.
+func (c *Client) fetch(ctx context.Context, places []place, cfg FetcherConfig) ([]answer, error) {
+	req := &fetch.Request{
+		ReplicaID:      -1, // a consumer
+		MaxWaitTime:    int32(cfg.MaxWait.Milliseconds()),
+		MinBytes:       1,
+		MaxBytes:       int32(cfg.MaxBytes),
+		IsolationLevel: isolation(cfg.ReadCommitted),
+		SessionEpoch:   -1, // no fetch session
+	}
+	// In the order of places, since the broker fills its answer in that order.
+	for _, p := range places {
+		part := fetch.RequestPartition{
+			Partition:          int32(p.tp.Partition),
+			CurrentLeaderEpoch: -1,
+			FetchOffset:        p.offset,
+			LogStartOffset:     -1,
+			PartitionMaxBytes:  int32(cfg.PartitionMaxBytes),
+		}
+		if n := len(req.Topics); n > 0 && req.Topics[n-1].Topic == p.tp.Topic {
+			req.Topics[n-1].Partitions = append(req.Topics[n-1].Partitions, part)
+			continue
+		}
+		req.Topics = append(req.Topics, fetch.RequestTopic{Topic: p.tp.Topic, Partitions: []fetch.RequestPartition{part}})
+	}
+	m, err := c.send(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	res := m.(*fetch.Response)
+	if res.ErrorCode != 0 {
+		return nil, code(res.ErrorCode)
+	}
+	given := make(map[TopicPartition]*fetch.ResponsePartition)
+	for i := range res.Topics {
+		for j := range res.Topics[i].Partitions {
+			p := &res.Topics[i].Partitions[j]
+			given[TopicPartition{res.Topics[i].Topic, int(p.Partition)}] = p
+		}
+	}
+	answers := make([]answer, len(places))
+	for i, p := range places {
+		g := given[p.tp]
+		if g == nil {
+			answers[i] = answer{none: true, next: p.offset, high: -1, stable: -1, logStart: -1}
+			continue
+		}
+		answers[i] = decode(p.tp, g, p.offset, cfg.ReadCommitted)
+		if errors.Is(answers[i].err, ErrOutOfRange) {
+			c.explain(ctx, p, &answers[i])
+		}
+	}
+	return answers, nil
+}
+
+// explain adds the log's bounds, which brokers leave out, to an answer that an offset is out of range.
+func (c *Client) explain(ctx context.Context, p place, a *answer) {
+	start, err := c.bound(ctx, p.tp, kafkago.FirstOffset)
+	if err == nil {
+		a.logStart = start
+		a.high, err = c.bound(ctx, p.tp, kafkago.LastOffset)
+		a.stable = a.high
+	}
+	switch {
+	case err != nil:
+		a.err = err // not known, to be asked again
+	case a.logStart <= p.offset && p.offset <= a.high:
+		a.err = errors.New("offset out of range of a broker that is behind")
+	default:
+		a.err = fmt.Errorf("%w: %d is not in %d to %d", ErrOutOfRange, p.offset, a.logStart, a.high)
+	}
+}
+
+// bound gives the first or last offset of a partition.
+func (c *Client) bound(ctx context.Context, tp TopicPartition, which int64) (int64, error) {
+	m, err := c.send(ctx, &listoffsets.Request{
+		ReplicaID: -1,
+		Topics: []listoffsets.RequestTopic{{
+			Topic: tp.Topic,
+			Partitions: []listoffsets.RequestPartition{{
+				Partition: int32(tp.Partition), CurrentLeaderEpoch: -1, Timestamp: which,
+			}},
+		}},
+	})
+	if err != nil {
+		return -1, err
+	}
+	for _, t := range m.(*listoffsets.Response).Topics {
+		for _, p := range t.Partitions {
+			return p.Offset, code(p.ErrorCode)
+		}
+	}
+	return -1, errors.New("empty answer")
+}
+
+func isolation(committed bool) int8 {
+	if committed {
+		return 1
+	}
+	return 0
+}
+
+// readWait is how long a broker may wait for data of a Read: short, since it usually is all there.
+const readWait = 100 * time.Millisecond
+
+// Read gives fn the committed records with from <= offset < to, in order, and returns after the last of them, also if
+// what is before `to` was compacted away. An error of fn ends it and is returned. ErrOutOfRange if from is below the
+// log's start; ErrNoTopic after 5 s of it. It waits for records that are not written yet.
+func (c *Client) Read(ctx context.Context, topic string, partition int, from, to int64, fn func(Record) error) error {
+	at := place{TopicPartition{topic, partition}, from}
+	cfg := FetcherConfig{MaxWait: readWait, ReadCommitted: true}.withDefaults()
+	var empty int // answers without anything although the log goes on, in a row
+	for at.offset < to {
+		a, err := c.fetchOne(ctx, at, cfg)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", at.tp, err)
+		}
+		for _, r := range a.records {
+			if r.Offset >= to {
+				return nil
+			}
+			if err := fn(r); err != nil {
+				return err
+			}
+		}
+		at.offset = a.next
+		empty++
+		if a.data || a.stable < to {
+			empty = 0
+		}
+		// The log goes on to `to` and nothing is in between: all compacted away. Twice, since the price of a mistake is
+		// a lost record, and of asking again 0.1 s.
+		if empty == 2 {
+			return nil
+		}
+	}
+	return nil
+}
+
+// ReadOne gives the committed record at offset; false if there is none, or none any more.
+func (c *Client) ReadOne(ctx context.Context, topic string, partition int, offset int64) (Record, bool, error) {
+	at := place{TopicPartition{topic, partition}, offset}
+	cfg := FetcherConfig{MaxWait: time.Millisecond, PartitionMaxBytes: 1, ReadCommitted: true}.withDefaults()
+	a, err := c.fetchOne(ctx, at, cfg)
+	switch {
+	case errors.Is(err, ErrOutOfRange):
+		return Record{}, false, nil
+	case err != nil:
+		return Record{}, false, fmt.Errorf("read %s at %d: %w", at.tp, offset, err)
+	case len(a.records) == 0 || a.records[0].Offset != offset:
+		return Record{}, false, nil
+	}
+	return a.records[0], true, nil
+}
+
+// fetchOne fetches from one partition, and repeats temporary errors until ctx ends.
+func (c *Client) fetchOne(ctx context.Context, at place, cfg FetcherConfig) (answer, error) {
+	var a answer
+	began := time.Now()
+	err := c.retry(ctx, "fetch", func() error {
+		answers, err := c.fetch(ctx, []place{at}, cfg)
+		if err == nil {
+			a, err = answers[0], answers[0].err
+		}
+		if (errors.Is(err, errStale) || errors.Is(err, ErrNoTopic)) && time.Since(began) > noTopicAfter && c.missing(ctx, at.tp) {
+			return final{fmt.Errorf("%s: %w", at.tp, ErrNoTopic)}
+		}
+		return err
+	})
+	return a, err
+}
+
+// missing asks the brokers whether the partition does not exist; false if they do not answer.
+func (c *Client) missing(ctx context.Context, tp TopicPartition) bool {
+	topics, err := c.topics(ctx, []string{tp.Topic})
+	return err == nil && topics[tp.Topic].Partitions <= tp.Partition
+}

@@ -1,0 +1,257 @@
+// Package state is what the bridge remembers: a compacted topic, one record an object, and its memory.
+//
+// A Store is the state of one inbox partition, in the state partition of the same number. Opening one takes the
+// partition over:
+//
+//	look     the partition is read up to its end: one made for another number of partitions is refused, untouched
+//	init     the broker gives the partition's transactional ID to this owner
+//	claim    the first write; once it is acknowledged the broker refuses every write of an older owner
+//	restore  what was written since the look is read, up to that claim
+//
+// From then on an acknowledged write proves ownership, and kafka.ErrFenced means that another owner has taken over: drop the
+// partition, publish nothing, call nothing. No transaction is ever open, so readers are never blocked.
+//
+// Memory changes when a write is acknowledged, never before. The records of one Write are one batch: all of them or
+// none. After an error of Write nobody knows whether it landed: the partition has to be given up and taken anew.
+//
+// Values are small JSON without personal data: IDs, hashes, statuses, times. The package knows nothing of the API.
+package state
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"distributor-bridge/internal/kafka"
+)
+
+// claimKey is the key of the record that says who owns the partition. No object's key is like it: they hold a slash.
+const claimKey = "claim"
+
+// ErrPartitions is that of a partition whose state was made for another number of inbox partitions: customers would
+// be looked for in the wrong ones. The inbox topic must have the number of partitions that it had.
+var ErrPartitions = errors.New("the state was made for another number of inbox partitions")
+
+// Config says which partition to open, and as whom. All fields but Log are required.
+type Config struct {
+	Client          *kafka.Client
+	Topic           string        // the state topic
+	Partition       int           // of the inbox, and of the state topic
+	Partitions      int           // how many the inbox has: fixed for ever
+	TransactionalID string        // the same for all who may own the partition, and for no other partition
+	Owner           string        // who claims: for people
+	Lease           time.Duration // how long an acknowledged write proves ownership, counted from when it was sent
+}
+
+// Store is the state of one partition, owned. Get and Keys may be called from many goroutines; Write as well, for
+// different objects.
+type Store struct {
+	cfg      Config
+	producer *kafka.Producer
+
+	mu      sync.RWMutex
+	records map[string]map[string]*Record // by customer, then by key
+	proved  time.Time                     // when the last acknowledged write was sent
+}
+
+type claim struct {
+	Version    int       `json:"v"`
+	Partitions int       `json:"partitions"`
+	Owner      string    `json:"owner"`
+	Time       time.Time `json:"time"`
+}
+
+// Open takes the partition over and restores its state. Close it after use, also after kafka.ErrFenced.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	s := &Store{
+		cfg:      cfg,
+		producer: cfg.Client.Producer(kafka.ProducerConfig{TransactionalID: cfg.TransactionalID}),
+		records:  map[string]map[string]*Record{},
+	}
+	if err := s.take(ctx); err != nil {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		return nil, errors.Join(fmt.Errorf("take state %s/%d: %w", cfg.Topic, cfg.Partition, err), s.Close(closing))
+	}
+	return s, nil
+}
+
+// take reads before it claims: a claim tells the number of partitions, and a wrong one would stand in the way of the
+// right owner for ever. What an older owner writes between the look and the claim is read after the claim.
+func (s *Store) take(ctx context.Context) error {
+	starts, err := s.cfg.Client.StartOffset(ctx, s.cfg.Topic)
+	if err != nil {
+		return fmt.Errorf("look for the start: %w", err)
+	}
+	ends, err := s.cfg.Client.EndOffset(ctx, s.cfg.Topic)
+	if err != nil {
+		return fmt.Errorf("look for the end: %w", err)
+	}
+	seen := ends[s.cfg.Partition]
+	if err := s.cfg.Client.Read(ctx, s.cfg.Topic, s.cfg.Partition, starts[s.cfg.Partition], seen, s.restore); err != nil {
+		return fmt.Errorf("look: %w", err)
+	}
+	if err := s.producer.Init(ctx); err != nil {
+		return fmt.Errorf("init: %w", err)
+	}
+	claimed, err := s.claim(ctx)
+	if err != nil {
+		return fmt.Errorf("claim: %w", err)
+	}
+	if err := s.cfg.Client.Read(ctx, s.cfg.Topic, s.cfg.Partition, seen, claimed, s.restore); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	return nil
+}
+
+// claim writes who owns the partition, and gives the record's offset.
+func (s *Store) claim(ctx context.Context) (int64, error) {
+	now := time.Now()
+	value, err := json.Marshal(claim{Version: version, Partitions: s.cfg.Partitions, Owner: s.cfg.Owner, Time: now.UTC()})
+	if err != nil {
+		return 0, err
+	}
+	offsets, err := s.producer.Produce(ctx, s.record(claimKey, value))
+	if err != nil {
+		return 0, err
+	}
+	s.prove(now)
+	return offsets[0], nil
+}
+
+// restore takes one record of the topic into memory.
+func (s *Store) restore(r kafka.Record) error {
+	key := string(r.Key)
+	if key == claimKey {
+		var c claim
+		if err := json.Unmarshal(r.Value, &c); err != nil {
+			return fmt.Errorf("the claim at offset %d is not readable JSON", r.Offset)
+		}
+		if c.Partitions != s.cfg.Partitions {
+			return fmt.Errorf("%w: %d, and the inbox has %d", ErrPartitions, c.Partitions, s.cfg.Partitions)
+		}
+		return nil
+	}
+	customer, object, ok := strings.Cut(key, "/")
+	if !ok {
+		return fmt.Errorf("the record at offset %d has a key of an unknown form", r.Offset)
+	}
+	if r.Value == nil {
+		delete(s.records[customer], object)
+		return nil
+	}
+	rec, err := decode(r.Value)
+	if err != nil {
+		return fmt.Errorf("offset %d: %w", r.Offset, err)
+	}
+	s.set(customer, object, rec)
+	return nil
+}
+
+// Get gives the record of a customer's object, not to be changed; nil if there is none.
+func (s *Store) Get(customer, key string) *Record {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.records[customer][key]
+}
+
+// Edit gives a copy of the record of a customer's object, to be changed and written; a new one if there is none.
+func (s *Store) Edit(customer, key string) *Record {
+	if r := s.Get(customer, key); r != nil {
+		return r.Clone()
+	}
+	return NewRecord()
+}
+
+// Keys gives the keys of a customer's objects, sorted.
+func (s *Store) Keys(customer string) []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Sorted(maps.Keys(s.records[customer]))
+}
+
+// Customers gives all customers of the partition, sorted.
+func (s *Store) Customers() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Sorted(maps.Keys(s.records))
+}
+
+// Write writes records of one customer, by key, as one batch, and changes memory once it is acknowledged. The records
+// belong to the Store from then on. After an error the partition has to be given up.
+func (s *Store) Write(ctx context.Context, customer string, records map[string]*Record) error {
+	now := time.Now()
+	batch := make([]kafka.Record, 0, len(records))
+	for _, key := range slices.Sorted(maps.Keys(records)) {
+		value, err := records[key].encode()
+		if err != nil {
+			return fmt.Errorf("encode state: %w", err)
+		}
+		batch = append(batch, s.record(customer+"/"+key, value))
+	}
+	if _, err := s.producer.Produce(ctx, batch...); err != nil {
+		return fmt.Errorf("write state %s/%d: %w", s.cfg.Topic, s.cfg.Partition, err)
+	}
+	s.prove(now)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, r := range records {
+		s.set(customer, key, r)
+	}
+	return nil
+}
+
+// Ready proves ownership, if need be by a claim: after it a call with an effect may be sent.
+func (s *Store) Ready(ctx context.Context) error {
+	s.mu.RLock()
+	fresh := time.Since(s.proved) < s.cfg.Lease
+	s.mu.RUnlock()
+	if fresh {
+		return nil
+	}
+	return s.Renew(ctx)
+}
+
+// Renew writes a claim, and so proves that the partition is still owned.
+func (s *Store) Renew(ctx context.Context) error {
+	if _, err := s.claim(ctx); err != nil {
+		return fmt.Errorf("renew the claim of state %s/%d: %w", s.cfg.Topic, s.cfg.Partition, err)
+	}
+	return nil
+}
+
+// Close waits for writes under way, or until ctx ends.
+func (s *Store) Close(ctx context.Context) error {
+	if err := s.producer.Close(ctx); err != nil {
+		return fmt.Errorf("close state %s/%d: %w", s.cfg.Topic, s.cfg.Partition, err)
+	}
+	return nil
+}
+
+func (s *Store) record(key string, value []byte) kafka.Record {
+	return kafka.Record{Topic: s.cfg.Topic, Partition: s.cfg.Partition, Key: []byte(key), Value: value}
+}
+
+// set takes a record into memory; s.mu is held, or nobody else knows s yet.
+func (s *Store) set(customer, key string, r *Record) {
+	of := s.records[customer]
+	if of == nil {
+		of = map[string]*Record{}
+		s.records[customer] = of
+	}
+	of[key] = r
+}
+
+func (s *Store) prove(sent time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sent.After(s.proved) {
+		s.proved = sent
+	}
+}

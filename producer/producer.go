@@ -1,0 +1,190 @@
+// Package producer writes what the bridge tells: results and dead letters. A call returns once all is acknowledged by
+// Kafka, and repeats lost answers by itself, so that what it has returned for is durable and stands in the topic once.
+// Called again with the same input (after a crash) it writes the same bytes again.
+//
+// It knows what a result and a dead letter look like, not when one is due.
+package producer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"distributor-bridge/internal/kafka"
+	"distributor-bridge/internal/outcome"
+	"distributor-bridge/schemas"
+)
+
+// Config says where to write. All fields are required.
+type Config struct {
+	Kafka       *kafka.Producer
+	Contract    *schemas.Contract
+	Results     string // topic of results
+	DeadLetters string // topic of dead letters
+	Partitions  int    // of both topics
+	Source      string // CloudEvents source of results
+	Version     string // of this service, for dead letters
+}
+
+// Producer writes results and dead letters. Safe for concurrent use.
+type Producer struct{ cfg Config }
+
+// New starts nothing.
+func New(cfg Config) *Producer { return &Producer{cfg: cfg} }
+
+// Results writes results of one customer, in their order. Their data is the Go type of its name, or its JSON.
+func (p *Producer) Results(ctx context.Context, customer string, results ...schemas.Result) error {
+	if len(results) == 0 {
+		return nil
+	}
+	key := []byte(customer)
+	records := make([]kafka.Record, 0, len(results))
+	for _, r := range results {
+		r.Source = p.cfg.Source
+		var err error
+		if r.Data, err = typed(r.Name, r.Data); err != nil {
+			return fmt.Errorf("build result %q: %w", r.Name, err)
+		}
+		event, err := p.cfg.Contract.NewResult(r)
+		if err != nil {
+			return err
+		}
+		value, headers := event.Binary()
+		records = append(records, kafka.Record{
+			Topic: p.cfg.Results, Partition: kafka.Partition(key, p.cfg.Partitions),
+			Key: key, Value: value, Headers: Headers(headers),
+		})
+	}
+	if _, err := p.cfg.Kafka.Produce(ctx, records...); err != nil {
+		return fmt.Errorf("publish results: %w", err)
+	}
+	return nil
+}
+
+// Letter is a dead letter: a record as it was read, and why it was given up.
+type Letter struct {
+	Record      kafka.Record // upstream's, or the inbox's
+	Event       schemas.Event
+	Reason      outcome.Reason
+	Class       outcome.Class
+	Step        string
+	Status      int       // HTTP status; 0 if there was none
+	Fields      []string  // names of fields or JSON Pointers with keyword, never values
+	Attempts    int       // how often it was tried
+	FirstFailed time.Time // when it failed first
+	Failed      time.Time // when it was given up
+}
+
+// Header keys of a dead letter, besides those of the record itself, which stay untouched. All values are text.
+const (
+	HeaderReason      = "dlq_reason"
+	HeaderClass       = "dlq_class"
+	HeaderStep        = "dlq_step"
+	HeaderStatus      = "dlq_status"
+	HeaderFields      = "dlq_fields"
+	HeaderAttempts    = "dlq_attempts"
+	HeaderFirstFailed = "dlq_first_failed_at"
+	HeaderFailed      = "dlq_failed_at"
+	HeaderTopic       = "dlq_topic"     // where the record was read
+	HeaderPartition   = "dlq_partition" // …
+	HeaderOffset      = "dlq_offset"    // …
+	HeaderEventID     = "dlq_event_id"
+	HeaderEventSource = "dlq_event_source"
+	HeaderEventType   = "dlq_event_type"
+	HeaderPayload     = "dlq_payload" // what is missing, since the record was too large for the topic: PayloadLeftOut, AllLeftOut
+	HeaderReplays     = "dlq_replays" // how often it was replayed
+	HeaderVersion     = "dlq_version" // of the service
+
+	prefix = "dlq_"
+)
+
+// Values of HeaderPayload. The record itself still lies where dlq_topic, dlq_partition and dlq_offset say.
+const (
+	PayloadLeftOut = "left_out"     // the value
+	AllLeftOut     = "all_left_out" // value, key and original headers: without the value it was still too large
+)
+
+// Headers of an inbox record that tell where upstream's record was.
+const (
+	HeaderSourceTopic     = "source_topic"
+	HeaderSourcePartition = "source_partition"
+	HeaderSourceOffset    = "source_offset"
+)
+
+// Dead writes a dead letter. One that the topic does not take for its size is written without its payload, and if need be
+// without key and original headers: one that cannot be written would hold back all that comes after it.
+func (p *Producer) Dead(ctx context.Context, l Letter) error {
+	record := p.letter(l)
+	_, err := p.cfg.Kafka.Produce(ctx, record)
+	if errors.Is(err, kafka.ErrTooLarge) {
+		record.Value = nil
+		record.Headers = append(record.Headers, kafka.Header{Key: HeaderPayload, Value: []byte(PayloadLeftOut)})
+		_, err = p.cfg.Kafka.Produce(ctx, record)
+	}
+	if errors.Is(err, kafka.ErrTooLarge) {
+		record.Key = nil
+		record.Headers = slices.DeleteFunc(record.Headers, func(h kafka.Header) bool {
+			return !strings.HasPrefix(h.Key, prefix) || h.Key == HeaderPayload
+		})
+		record.Headers = append(record.Headers, kafka.Header{Key: HeaderPayload, Value: []byte(AllLeftOut)})
+		_, err = p.cfg.Kafka.Produce(ctx, record)
+	}
+	if err != nil {
+		return fmt.Errorf("write dead letter: %w", err)
+	}
+	return nil
+}
+
+func (p *Producer) letter(l Letter) kafka.Record {
+	record := kafka.Record{Topic: p.cfg.DeadLetters, Key: l.Record.Key, Value: l.Record.Value}
+	record.Partition = int(l.Record.Offset) % p.cfg.Partitions
+	if l.Record.Key != nil {
+		record.Partition = kafka.Partition(l.Record.Key, p.cfg.Partitions)
+	}
+	replays := "0"
+	for _, h := range l.Record.Headers {
+		if h.Key == HeaderReplays {
+			replays = string(h.Value)
+		}
+		if !strings.HasPrefix(h.Key, prefix) { // those of an earlier death would contradict
+			record.Headers = append(record.Headers, h)
+		}
+	}
+	add := func(key, value string) {
+		if value != "" {
+			record.Headers = append(record.Headers, kafka.Header{Key: key, Value: []byte(value)})
+		}
+	}
+	add(HeaderReason, string(l.Reason))
+	add(HeaderClass, string(l.Class))
+	add(HeaderStep, l.Step)
+	if l.Status != 0 {
+		add(HeaderStatus, strconv.Itoa(l.Status))
+	}
+	add(HeaderFields, strings.Join(l.Fields, ","))
+	add(HeaderAttempts, strconv.Itoa(l.Attempts))
+	add(HeaderFirstFailed, l.FirstFailed.UTC().Format(time.RFC3339Nano))
+	add(HeaderFailed, l.Failed.UTC().Format(time.RFC3339Nano))
+	add(HeaderTopic, l.Record.Topic)
+	add(HeaderPartition, strconv.Itoa(l.Record.Partition))
+	add(HeaderOffset, strconv.FormatInt(l.Record.Offset, 10))
+	add(HeaderEventID, l.Event.ID)
+	add(HeaderEventSource, l.Event.Source)
+	add(HeaderEventType, l.Event.Type)
+	add(HeaderReplays, replays)
+	add(HeaderVersion, p.cfg.Version)
+	return record
+}
+
+// Headers gives an event's headers as Kafka's.
+func Headers(headers []schemas.Header) []kafka.Header {
+	out := make([]kafka.Header, len(headers))
+	for i, h := range headers {
+		out[i] = kafka.Header(h)
+	}
+	return out
+}
