@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"distributor-bridge/internal/attempt"
+	"distributor-bridge/internal/outcome"
 )
 
 func TestChanged(t *testing.T) {
@@ -82,6 +83,25 @@ func TestChanged(t *testing.T) {
 				t.Error("the journal's own objects were changed")
 			}
 		})
+	}
+}
+
+// What an intent has written is in state: an object that the handler takes back afterwards has to be written again, and
+// who waits for one that an intent has changed has to be woken, even if nothing changes it any more.
+func TestChangedAfterAnIntent(t *testing.T) {
+	t.Parallel()
+	j := &journal{}
+	a := &api{journal: j, answers: []error{refused()}}
+	r := attempt.New(rules, j, attempt.Work{Event: paid})
+	r.Order("1001").Digest = "d"
+	r.Customer().InvestorID = "inv-1"
+	_, err := attempt.Do(t.Context(), r, "investment", attempt.Refs{"investor": "inv-1"}, body, a.send)
+	verdict(t, err, outcome.Rejected, outcome.Refused)
+	*r.Order("1001") = attempt.Order{}
+
+	want := map[string]attempt.Object{"order/1001": {}, "customer": {Customer: &attempt.Customer{InvestorID: "inv-1"}}}
+	if got := r.Changed(); !reflect.DeepEqual(got, want) {
+		t.Errorf("changed %s, want %s", show(t, got), show(t, want))
 	}
 }
 

@@ -11,13 +11,14 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
 
 	"distributor-bridge/internal/bridge"
 	"distributor-bridge/internal/broker"
@@ -437,4 +438,6 @@ func document(name string) schemas.Document {
 	}
 }
 
-func TestMain(m *testing.M) { os.Exit(m.Run()) }
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -5,7 +5,8 @@
 // consumer. An error that carries no verdict is a retry: a needless retry costs time, a needless give-up costs data.
 //
 // The package knows nothing of Kafka, of the API, or of events. No text in an Error comes from a third party, so it
-// can be logged: field names and codes are checked for their form before they get in (see Clean).
+// can be logged: who makes one sees to that (Clean helps with codes). Of is the exception: it takes any error, as the
+// bridge's own code makes them.
 package outcome
 
 import (
@@ -72,8 +73,14 @@ func (e *Error) Error() string {
 	if e.Status != 0 {
 		fmt.Fprintf(&b, ", status %d", e.Status)
 	}
+	if e.Code != "" {
+		fmt.Fprintf(&b, ", code %s", e.Code)
+	}
 	if len(e.Fields) > 0 {
 		fmt.Fprintf(&b, ", fields %s", strings.Join(e.Fields, " "))
+	}
+	if e.After > 0 {
+		fmt.Fprintf(&b, ", not before %s from now", e.After)
 	}
 	if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)

@@ -29,7 +29,7 @@ const (
 	DocumentTooLarge    Reason = "document_too_large"    // the document is larger than it may be
 	DocumentMismatch    Reason = "document_mismatch"     // the document has another size or SHA-256 than the event says
 	DocumentRefusedLink Reason = "document_refused_link" // the document's link leads to a place that is not allowed
-	NotRegistered       Reason = "not_registered"        // the API knows no such investor or wallet
+	NotRegistered       Reason = "not_registered"        // the API knows no such investor, wallet, investment or task
 	Expired             Reason = "expired"               // it waited longer than max_wait
 	Bug                 Reason = "bug"                   // the handler panicked, time and again
 	TooLarge            Reason = "too_large"             // the record is larger than the inbox takes
@@ -56,13 +56,14 @@ const (
 	ClassEvent        Class = "event"        // the event itself: no call was made
 	ClassNotSent      Class = "not_sent"     // dial, DNS or TLS: the call surely did not arrive
 	ClassNoAnswer     Class = "no_answer"    // sent, but timed out or cut off before an answer
-	ClassServer       Class = "server"       // 500, 502, 503 or 504
+	ClassServer       Class = "server"       // a 5xx
 	ClassInFlight     Class = "in_flight"    // 409: the same key is being worked on
 	ClassThrottled    Class = "throttled"    // 429, or 503 with Retry-After
 	ClassUnauthorized Class = "unauthorized" // 401 twice, 403, or a token that cannot be had
-	ClassEndpoint     Class = "endpoint"     // 404 or 405 on a collection: the base address or prefix is wrong
+	ClassEndpoint     Class = "endpoint"     // a redirect, 405, or 404 that is not about an object: base address or prefix is wrong
 	ClassClient       Class = "client"       // another 4xx: the call itself is refused
-	ClassContract     Class = "contract"     // a 2xx that breaks the contract
+	ClassContract     Class = "contract"     // a 2xx that breaks the contract; for a GET a retry, else unknown
+	ClassDocument     Class = "document"     // what the event refers to cannot be had now; says nothing of the API
 	ClassInternal     Class = "internal"     // the bridge's own fault, or an error without a verdict
 )
 
