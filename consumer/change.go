@@ -37,6 +37,19 @@ func (c *change) objects(changed map[string]attempt.Object) {
 	}
 }
 
+// abandon takes out of the customer's objects what an event that is given up has only begun.
+func (c *change) abandon(event string) {
+	for _, key := range c.store.Keys(c.customer) {
+		o := c.store.Get(c.customer, key).Object
+		if r, ok := c.records[key]; ok {
+			o = r.Object
+		}
+		if left := o.Without(event); left != o {
+			c.record(key).Object = left
+		}
+	}
+}
+
 // follow adds the follow-ups that an attempt at w asked for. One of the same name goes on instead, with its own cause
 // and keys; it is due at once.
 func (c *change) follow(w attempt.Work, follows []attempt.Follow, now time.Time) {
@@ -44,7 +57,7 @@ func (c *change) follow(w attempt.Work, follows []attempt.Follow, now time.Time)
 		r := c.record(f.Key)
 		if i := r.FindFollow(f.Name); i >= 0 {
 			if r.Work[i].Held == outcome.Waiting {
-				r.Work[i].Due = now
+				r.Work[i].Since, r.Work[i].Due = now, now
 			}
 			continue
 		}

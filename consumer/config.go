@@ -55,7 +55,8 @@ type Config struct {
 	Attempt     attempt.Config
 	HoldAfter   time.Duration // how long an event may keep its lane from going on; default 10 s
 	MaxWait     time.Duration // after which a waiting event is given up; default 30 days
-	Poll        time.Duration // between two looks of a follow-up; default 5 s
+	Poll        time.Duration // between two looks of a follow-up, at first; default 5 s
+	PollMost    time.Duration // between two looks when nothing has happened for long; default 1 h
 	RetryFirst  time.Duration // the first pause of a retry; default 500 ms
 	RetryMost   time.Duration // the longest one; default 60 s
 	Lease       time.Duration // how long a state write proves ownership; default 10 s
@@ -80,6 +81,7 @@ func (c Config) withDefaults() Config {
 	set(&c.HoldAfter, 10*time.Second)
 	set(&c.MaxWait, 30*24*time.Hour)
 	set(&c.Poll, 5*time.Second)
+	set(&c.PollMost, time.Hour)
 	set(&c.RetryFirst, 500*time.Millisecond)
 	set(&c.RetryMost, time.Minute)
 	set(&c.Lease, 10*time.Second)

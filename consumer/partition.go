@@ -182,18 +182,22 @@ func (p *partition) pop(l *lane) (kafka.Record, bool) {
 		l.queue = l.queue[1:]
 		return r, true
 	}
+	p.rest(l, p.records(l))
+	return kafka.Record{}, false
+}
+
+// rest ends a lane's run, and sets its alarm; p.mu is held.
+func (p *partition) rest(l *lane, get func(key string) *state.Record) {
 	l.running = false
 	set := l.wake // the alarm that is there already
-	l.wake = l.earliest(p.records(l))
+	l.wake = l.earliest(get)
 	switch {
-	case !l.wake.IsZero() && l.wake.Equal(set):
-	case !l.wake.IsZero():
+	case l.wake.IsZero() && len(l.items) == 0:
+		delete(p.lanes, l.customer)
+	case !l.wake.IsZero() && !l.wake.Equal(set):
 		heap.Push(&p.alarms, alarm{at: l.wake, lane: l})
 		p.poke()
-	case len(l.items) == 0:
-		delete(p.lanes, l.customer)
 	}
-	return kafka.Record{}, false
 }
 
 // records gives a look at the records of the lane's customer.

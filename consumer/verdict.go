@@ -60,8 +60,11 @@ func (p *partition) hold(ctx context.Context, t *task, run *attempt.Run, v *outc
 	now := stamp()
 	w := t.work
 	w.Held, w.Reason, w.On = v.Verdict, v.Reason, v.On
-	if w.Since.IsZero() {
+	if w.Since.IsZero() || w.Follow != "" && len(run.Results()) > 0 {
 		w.Since = now
+	}
+	if v.Verdict != outcome.Retrying {
+		t.pause.Reset() // the trouble is over: the next one begins with a short pause
 	}
 	w.Due = p.dueAt(w, v, now)
 	if w.Held == outcome.Waiting && w.Follow == "" && !w.Due.After(now) {
@@ -111,7 +114,8 @@ func (p *partition) dueAt(w attempt.Work, v *outcome.Error, now time.Time) time.
 		}
 		return due
 	case w.Follow != "" && (w.Held == outcome.Waiting && w.On == "" || w.Reason == outcome.TaskUnknown):
-		return now.Add(p.cfg.Poll)
+		// The longer nothing has happened, the longer the next look can wait.
+		return now.Add(max(p.cfg.Poll, min(now.Sub(w.Since)/10, p.cfg.PollMost)))
 	}
 	return time.Time{}
 }

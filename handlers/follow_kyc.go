@@ -10,8 +10,8 @@ import (
 
 const followKYC = "kyc"
 
-// followKYC looks at the investor's KYC until it has succeeded or was refused. A refusal is news, not an end: a
-// correction of the customer's data follows up anew.
+// followKYC looks at the investor's KYC until it has succeeded. A refusal is news, not an end: the customer's data may be
+// corrected, and the first look after that may still see the old refusal.
 func (h *Handlers) followKYC(ctx context.Context, r *attempt.Run) error {
 	c := r.Customer()
 	investor, err := h.api.Investor(ctx, c.InvestorID)
@@ -26,7 +26,7 @@ func (h *Handlers) followKYC(ctx context.Context, r *attempt.Run) error {
 			return err
 		}
 	}
-	if c.KYC == attempt.KYCSuccess || c.KYC == attempt.KYCRejected {
+	if c.KYC == attempt.KYCSuccess {
 		return nil
 	}
 	return outcome.Wait(outcome.StatusPending, "")

@@ -18,7 +18,7 @@
 // What is still to come for an object when its event is done: its key and the follow-up's name, with the event that
 // caused it. During a follow-up the event's Subject is that of the object, and its Data is missing.
 //
-//	customer       kyc                 polls the KYC until it has succeeded or was refused
+//	customer       kyc                 polls the KYC until it has succeeded
 //	customer       wallet              creates the managed wallet once the KYC has succeeded
 //	customer       wallet/0x…          the same for an address of the customer's own, in lower case
 //	order/ID       status              polls the investment until its status is final
@@ -86,7 +86,7 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("offering %s: the product is no UUID", name))
 		}
 	}
-	if slices.Contains(c.FinalStatuses, c.creditAt()) {
+	if slices.Contains(c.finalStatuses(), c.creditAt()) {
 		errs = append(errs, fmt.Errorf("status %s is final, and credits are asked for at it", c.creditAt()))
 	}
 	return errors.Join(errs...)

@@ -83,6 +83,18 @@ func (o Object) Processing() bool {
 	return false
 }
 
+// Without gives o without what an event, given by its Hash, has only begun: an order without an investment, a redemption or
+// transfer without a task. When the event is given up, another one with other data may come in its place.
+func (o Object) Without(event string) Object {
+	if o.Order != nil && o.Order.Event == event && o.Order.InvestmentID == "" {
+		o.Order = nil
+	}
+	if o.Position != nil && o.Position.Event == event && o.Position.TaskID == "" {
+		o.Position = nil
+	}
+	return o
+}
+
 // Managed gives the customer's managed wallet; ok is false if there is none.
 func (c *Customer) Managed() (w Wallet, ok bool) {
 	i := slices.IndexFunc(c.Wallets, func(w Wallet) bool { return w.Managed })

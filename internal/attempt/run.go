@@ -10,7 +10,7 @@ import (
 	"distributor-bridge/internal/outcome"
 )
 
-// Keys of a customer's objects, relative to the customer.
+// KeyCustomer is the key of the customer's own object. Keys are relative to the customer.
 const KeyCustomer = "customer"
 
 // KeyOrder gives the key of an order's object.
@@ -58,6 +58,7 @@ type Run struct {
 	work    Work
 	objects map[string]*Object // copies, as the handler changes them
 	loaded  map[string]Object  // the same, as they were
+	written map[string]bool    // what an intent has written since: it changed, even if it is as it was loaded again
 	results []Result
 	follows []Follow
 }
@@ -67,7 +68,10 @@ type Follow struct{ Key, Name string }
 
 // New makes an attempt at work w, which is copied. w.Event must be whole; its Data may be missing for a follow-up.
 func New(cfg Config, journal Journal, w Work) *Run {
-	return &Run{cfg: cfg, journal: journal, work: w.Clone(), objects: map[string]*Object{}, loaded: map[string]Object{}}
+	return &Run{
+		cfg: cfg, journal: journal, work: w.Clone(),
+		objects: map[string]*Object{}, loaded: map[string]Object{}, written: map[string]bool{},
+	}
 }
 
 // Event gives the event that is worked on, or that caused the follow-up.
@@ -136,7 +140,7 @@ func (r *Run) Changed() map[string]Object {
 	changed := map[string]Object{}
 	for key, o := range r.objects {
 		now := o.Clone().settled()
-		if !reflect.DeepEqual(now, r.loaded[key]) {
+		if r.written[key] || !reflect.DeepEqual(now, r.loaded[key]) {
 			changed[key] = now
 		}
 	}

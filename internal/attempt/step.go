@@ -125,8 +125,13 @@ func (r *Run) intend(ctx context.Context, step string, refs Refs, digest string)
 		// Written again, so that a takeover in turn knows of this try: quiet counts from here.
 		in.LastTry, in.Ambiguous, in.inherited = now, true, false
 	}
-	if err := r.journal.Intend(ctx, r.work.Clone(), r.Changed()); err != nil {
+	changed := r.Changed()
+	if err := r.journal.Intend(ctx, r.work.Clone(), changed); err != nil {
+		r.work.Intent = in // what was not acknowledged is not to be acted on
 		return err
+	}
+	for key := range changed {
+		r.written[key] = true
 	}
 	// The write may have taken any time.
 	if in := r.work.Intent; r.tooOld(in, stamp()) {
