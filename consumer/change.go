@@ -75,8 +75,10 @@ type journal struct {
 	store    *state.Store
 	customer string
 	home     string
-	behind   bool  // the event was behind another: once it has an intent it is work, and no longer a bare offset
-	err      error // the first failure to write: the partition is to be given up
+	// sendBefore gives a context under which no call is sent after t.
+	sendBefore func(ctx context.Context, t time.Time) context.Context
+	behind     bool  // the event was behind another: once it has an intent it is work, and no longer a bare offset
+	err        error // the first failure to write: the partition is to be given up
 }
 
 // Object gives a copy of an object of the customer.
@@ -109,8 +111,14 @@ func (j *journal) Intend(ctx context.Context, w attempt.Work, changed map[string
 	return j.fail(c.write(ctx))
 }
 
-// Ready proves that the partition is still owned.
-func (j *journal) Ready(ctx context.Context) error { return j.fail(j.store.Ready(ctx)) }
+// Ready proves that the partition is still owned. A call that has to wait until the proof has grown old is not sent.
+func (j *journal) Ready(ctx context.Context) (context.Context, error) {
+	until, err := j.store.Ready(ctx)
+	if err != nil {
+		return nil, j.fail(err)
+	}
+	return j.sendBefore(ctx, until), nil
+}
 
 func (j *journal) fail(err error) error {
 	if err != nil && j.err == nil {

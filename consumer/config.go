@@ -62,11 +62,15 @@ type Config struct {
 	Lease       time.Duration // how long a state write proves ownership; default 10 s
 	Drain       time.Duration // how long what is in hand may take after the end; default 25 s
 	CommitEvery time.Duration // default 1 s
-	MaxInFlight int           // lanes at work at a time, over all partitions; default 64
+	MaxInFlight int           // calls in flight, over all partitions: lanes at work are a few times as many; default 64
 	MaxWindow   int           // records of a partition taken and not done; default 10,000
 
 	// DeadLetterUnknown sends events of an unknown type to the dead letters; else they are skipped and counted.
 	DeadLetterUnknown bool
+
+	// SendBefore gives a context under which calls of the API are not sent after t. Default: the context itself, so that
+	// a call that waits for a connection may be sent by an owner that has lost the partition meanwhile.
+	SendBefore func(ctx context.Context, t time.Time) context.Context
 
 	Report func(Report) // is told what became of each event; called by many goroutines
 	Log    zerolog.Logger
@@ -92,6 +96,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxWindow == 0 {
 		c.MaxWindow = 10_000
+	}
+	if c.SendBefore == nil {
+		c.SendBefore = func(ctx context.Context, _ time.Time) context.Context { return ctx }
 	}
 	if c.Report == nil {
 		c.Report = func(Report) {}

@@ -88,6 +88,10 @@ func (e *Engine) verdict(ctx context.Context, err error) error {
 	return nil
 }
 
+// lanesPerCall is how many lanes may be at work for one call in flight: the others write to Kafka. With more of them
+// intents would be written long before their call's turn, which eats the lease. (The API's client limits the calls.)
+const lanesPerCall = 3
+
 // errInbox is that of an inbox that does not fit the configuration.
 var errInbox = errors.New("the inbox does not fit the configuration")
 
@@ -108,7 +112,7 @@ func (e *Engine) open(ctx context.Context, a *kafka.Assignment) (map[int]*partit
 				errInbox, topic, info.Partitions, e.cfg.Partitions)
 		}
 	}
-	slots := make(chan struct{}, e.cfg.MaxInFlight)
+	slots := make(chan struct{}, lanesPerCall*e.cfg.MaxInFlight)
 	for _, number := range a.Partitions[e.cfg.Inbox] {
 		store, err := state.Open(ctx, state.Config{
 			Client: e.cfg.Client, Topic: e.cfg.State, Partition: number, Partitions: e.cfg.Partitions,
@@ -193,7 +197,7 @@ func (e *Engine) poll(ctx context.Context, f *kafka.Fetcher, full bool) ([]kafka
 	return nil, ctx.Err()
 }
 
-// commitEvery commits until ctx ends.
+// commitEvery commits until ctx ends, and renews the claims of idle partitions.
 func (e *Engine) commitEvery(ctx context.Context, parts map[int]*partition, a *kafka.Assignment) {
 	ticker := time.NewTicker(e.cfg.CommitEvery)
 	defer ticker.Stop()
@@ -203,6 +207,11 @@ func (e *Engine) commitEvery(ctx context.Context, parts map[int]*partition, a *k
 			return
 		case <-ticker.C:
 			e.commit(ctx, parts, a)
+			for _, p := range parts {
+				if err := p.store.Idle(ctx); err != nil && ctx.Err() == nil {
+					p.fail(err)
+				}
+			}
 		}
 	}
 }

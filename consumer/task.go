@@ -118,7 +118,10 @@ func (p *partition) resume(take, work context.Context, l *lane, it *item) error 
 // waits, so that a short trouble costs neither a write nor the order.
 func (p *partition) attempt(take, work context.Context, t *task) error {
 	for {
-		j := &journal{store: p.store, customer: t.lane.customer, home: t.home, behind: t.item != nil && t.item.behind}
+		j := &journal{
+			store: p.store, customer: t.lane.customer, home: t.home, sendBefore: p.cfg.SendBefore,
+			behind: t.item != nil && t.item.behind,
+		}
 		run := attempt.New(p.cfg.Attempt, j, t.work)
 		v := outcome.Of(p.call(work, run, t))
 		switch {

@@ -328,9 +328,9 @@ func (j *journal) Intend(_ context.Context, w attempt.Work, changed map[string]a
 	return nil
 }
 
-func (j *journal) Ready(context.Context) error {
+func (j *journal) Ready(ctx context.Context) (context.Context, error) {
 	if j.e.crash() {
-		return errCrash
+		return nil, errCrash
 	}
-	return nil
+	return ctx, nil
 }

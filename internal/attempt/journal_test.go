@@ -54,9 +54,9 @@ func (j *journal) Intend(ctx context.Context, w attempt.Work, changed map[string
 	return nil
 }
 
-func (j *journal) Ready(context.Context) error {
+func (j *journal) Ready(ctx context.Context) (context.Context, error) {
 	j.log = append(j.log, "ready")
-	return j.ready
+	return ctx, j.ready
 }
 
 // restored gives the work that the last write left behind, as the next owner reads it from state.

@@ -40,8 +40,9 @@ type Journal interface {
 	// Intend writes work and the changed objects down, in one piece, and returns once that is acknowledged. After an
 	// error nothing may be sent.
 	Intend(ctx context.Context, w Work, changed map[string]Object) error
-	// Ready is asked right before a call with an effect is sent; an error means that it must not be.
-	Ready(ctx context.Context) error
+	// Ready is asked right before a call with an effect is sent, and gives the context to send it under; an error means
+	// that it must not be sent.
+	Ready(ctx context.Context) (context.Context, error)
 }
 
 // Config are the rules of doubt; see design section 5. All are required.

@@ -67,10 +67,11 @@ func Do[B, A any](ctx context.Context, r *Run, step string, refs Refs, body func
 	if err := r.intend(ctx, step, refs, digest); err != nil {
 		return answer, outcome.At(step, err)
 	}
-	if err := r.journal.Ready(ctx); err != nil {
+	ready, err := r.journal.Ready(ctx)
+	if err != nil {
 		return answer, outcome.At(step, err)
 	}
-	answer, err = send(ctx, Key(r.work.Event, step, r.work.Intent.Generation), b)
+	answer, err = send(ready, Key(r.work.Event, step, r.work.Intent.Generation), b)
 	if err != nil {
 		return answer, outcome.At(step, r.unanswered(outcome.Of(err)))
 	}
@@ -84,10 +85,11 @@ func Repeat[A any](ctx context.Context, r *Run, step string, send func(ctx conte
 	if raw, ok := r.work.Answers[step]; ok {
 		return answer, outcome.At(step, json.Unmarshal(raw, &answer))
 	}
-	if err := r.journal.Ready(ctx); err != nil {
+	ready, err := r.journal.Ready(ctx)
+	if err != nil {
 		return answer, outcome.At(step, err)
 	}
-	answer, err := send(ctx, Key(r.work.Event, step, r.work.Generation[step]))
+	answer, err = send(ready, Key(r.work.Event, step, r.work.Generation[step]))
 	if err != nil {
 		return answer, outcome.At(step, err)
 	}

@@ -93,6 +93,7 @@ func (b *Bridge) stages(contract *schemas.Contract, work *handlers.Handlers) con
 		HoldAfter: cfg.Rules.HoldAfter, MaxWait: cfg.Rules.MaxWait, Poll: cfg.Rules.PollInterval,
 		RetryFirst: cfg.Rules.Retry.Initial, RetryMost: cfg.Rules.Retry.Max,
 		Lease: cfg.Rules.Lease, Drain: cfg.Rules.Drain, MaxInFlight: cfg.Rules.MaxInFlight,
+		SendBefore:        distributor.SendBefore,
 		DeadLetterUnknown: cfg.UnknownTypes == "dead_letter",
 		Report:            b.report, Log: cfg.Log,
 	}

@@ -207,15 +207,30 @@ func (s *Store) Write(ctx context.Context, customer string, records map[string]*
 	return nil
 }
 
-// Ready proves ownership, if need be by a claim: after it a call with an effect may be sent.
-func (s *Store) Ready(ctx context.Context) error {
-	s.mu.RLock()
-	fresh := time.Since(s.proved) < s.cfg.Lease
-	s.mu.RUnlock()
-	if fresh {
+// Ready proves ownership, if need be by a claim, and gives until when calls with an effect may be sent.
+func (s *Store) Ready(ctx context.Context) (until time.Time, err error) {
+	if until = s.until(); time.Until(until) > s.cfg.Lease/4 {
+		return until, nil
+	}
+	if err := s.Renew(ctx); err != nil {
+		return time.Time{}, err
+	}
+	return s.until(), nil
+}
+
+// Idle renews the claim if half of the lease has gone by without a write: so an owner that others have taken the place of
+// learns it although it has nothing to do.
+func (s *Store) Idle(ctx context.Context) error {
+	if time.Until(s.until()) > s.cfg.Lease/2 {
 		return nil
 	}
 	return s.Renew(ctx)
+}
+
+func (s *Store) until() time.Time {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.proved.Add(s.cfg.Lease)
 }
 
 // Renew writes a claim, and so proves that the partition is still owned.
