@@ -61,7 +61,7 @@ bench: ## All benchmarks
 
 .PHONY: test-kafka
 test-kafka: $(KAFKA_LIBS)/.complete ## All tests on a real Apache Kafka, which is fetched by Maven, started and stopped
-	$(GO) run ./cmd/distributor-sandbox kafka --libs $(KAFKA_LIBS) -- $(GO) test -count=1 -timeout 15m $(KAFKA_TESTS)
+	KAFKA_LIBS=$(CURDIR)/$(KAFKA_LIBS) $(GO) run ./cmd/distributor-sandbox kafka --libs $(KAFKA_LIBS) -- $(GO) test -count=1 -timeout 15m $(KAFKA_TESTS)
 
 $(KAFKA_LIBS)/.complete: $(KAFKA_POM)
 	rm -rf $(KAFKA_LIBS)

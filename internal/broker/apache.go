@@ -150,6 +150,8 @@ func (b *ApacheBroker) java(ctx context.Context, args ...string) *exec.Cmd {
 
 func (b *ApacheBroker) settings() string { return filepath.Join(b.cfg.Dir, "server.properties") }
 
+// properties are Kafka's defaults but for what one node needs, and what would make tests wait: the pause before a group's
+// first generation, and how long the controller takes a killed broker for alive, and its next start for a second one.
 func (b *ApacheBroker) properties(controllerPort int) []byte {
 	text := fmt.Sprintf(`process.roles=broker,controller
 node.id=1
@@ -169,6 +171,8 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 `, b.addr, controllerPort, filepath.Join(b.cfg.Dir, "data"))
 	for _, p := range b.cfg.Properties {
 		text += p + "\n"
@@ -176,18 +180,19 @@ group.min.session.timeout.ms=1000
 	return []byte(text)
 }
 
-// freePorts gives two that nobody listens on now.
+// freePorts gives two that nobody listens on now. Both are held until both are known.
 func freePorts() (a, b int, err error) {
-	var ports [2]int
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return 0, 0, err
-		}
-		defer l.Close() // both are held until both are known
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+	one, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, 0, err
 	}
-	return ports[0], ports[1], nil
+	defer one.Close()
+	two, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, 0, err
+	}
+	defer two.Close()
+	return one.Addr().(*net.TCPAddr).Port, two.Addr().(*net.TCPAddr).Port, nil
 }
 
 // clusterID makes one as Kafka does: 16 random bytes in URL-safe base64.

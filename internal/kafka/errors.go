@@ -113,6 +113,9 @@ func clean(err error) error {
 // errStale: the library's copy of the metadata does not fit the request; it is renewed within a second.
 var errStale = errors.New("metadata is being renewed")
 
+// errEmpty: an answer without what was asked for.
+var errEmpty = errors.New("empty answer")
+
 // temporary: the same request may succeed a little later. What has no code (lost connections, timeouts) is temporary.
 func temporary(err error) bool {
 	for _, never := range []error{ErrLost, ErrFenced, ErrTooLarge, ErrOutOfRange, ErrDenied, ErrClosed} {

@@ -95,11 +95,14 @@ func (c *Client) Group(cfg GroupConfig) *Group {
 // errTopics is the cause of ctx when topics have come, gone or grown: not an end, the group is joined anew.
 var errTopics = errors.New("topics have changed")
 
+// Session is what a member does with its partitions during one generation.
+type Session func(ctx context.Context, a *Assignment) error
+
 // Run keeps the membership until ctx ends or session returns an error, then leaves the group and returns that error
 // (nil if ctx ended). session is called once per generation, never twice at a time. Its ctx ends when the generation or
 // Run's ctx ends; it then finishes what it has in hand, commits, and returns. A session that returns nil earlier gives
 // its partitions up and joins again. A group none of whose topics exists waits for one.
-func (g *Group) Run(ctx context.Context, session func(ctx context.Context, a *Assignment) error) error {
+func (g *Group) Run(ctx context.Context, session Session) error {
 	if err := g.cfg.Validate(); err != nil {
 		return fmt.Errorf("consumer group: %w", err)
 	}
@@ -138,7 +141,7 @@ func (g *Group) missing(present map[string]int) []string {
 }
 
 // join is a member for these topics until they change (nil), ctx ends (nil) or session fails.
-func (g *Group) join(ctx context.Context, present map[string]int, session func(context.Context, *Assignment) error) error {
+func (g *Group) join(ctx context.Context, present map[string]int, session Session) error {
 	ctx, end := context.WithCancelCause(ctx)
 	watched := make(chan struct{})
 	go func() {

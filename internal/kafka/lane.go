@@ -105,13 +105,7 @@ func (l *lane) send(ctx context.Context, calls []*call) {
 		}
 		base, err := l.producer.client.produce(ctx, l.tp, batch)
 		if err == nil {
-			l.sequence = nextSequence(l.sequence, len(records))
-			for _, c := range calls {
-				c.finish(base, nil)
-				if base >= 0 {
-					base += int64(len(c.records))
-				}
-			}
+			l.written(calls, base, len(records))
 			return
 		}
 		if ctx.Err() != nil {
@@ -130,24 +124,41 @@ func (l *lane) send(ctx context.Context, calls []*call) {
 			}
 			batch = nil
 		case refused:
-			if errors.Is(err, errStale) {
-				err = ErrNoTopic
-			}
-			if errors.Is(err, ErrTooLarge) && len(calls) > 1 && !doubt {
-				for i := range calls { // too large together: one is to blame, the others are not
-					l.send(ctx, calls[i:i+1])
-				}
-				return
-			}
-			if doubt {
-				if stop := l.restart(err); stop != nil {
-					err = stop
-				}
-			}
-			finish(calls, err)
+			l.refuse(ctx, calls, err, doubt)
 			return
 		}
 	}
+}
+
+// written tells the callers where their records are.
+func (l *lane) written(calls []*call, base int64, records int) {
+	l.sequence = nextSequence(l.sequence, records)
+	for _, c := range calls {
+		c.finish(base, nil)
+		if base >= 0 {
+			base += int64(len(c.records))
+		}
+	}
+}
+
+// refuse tells the callers that their records are not written; with doubt, that they may be.
+func (l *lane) refuse(ctx context.Context, calls []*call, err error, doubt bool) {
+	if errors.Is(err, ErrTooLarge) && len(calls) > 1 && !doubt {
+		for i := range calls { // too large together: one is to blame, the others are not
+			l.send(ctx, calls[i:i+1])
+		}
+		return
+	}
+	if errors.Is(err, errStale) {
+		err = ErrNoTopic
+	}
+	if doubt {
+		// Under the same number the broker would take the next batch for a repeat of this one, and not write it.
+		if stop := l.restart(err); stop != nil {
+			err = stop
+		}
+	}
+	finish(calls, err)
 }
 
 // identify makes sure that the lane has the identity to write with.
@@ -259,15 +270,18 @@ func (c *Client) produce(ctx context.Context, tp TopicPartition, batch []byte) (
 	if err != nil {
 		return -1, err
 	}
-	for _, t := range m.(*produce.Response).Topics {
-		for _, p := range t.Partitions {
-			if codeError(p.ErrorCode).is(kafkago.DuplicateSequenceNumber) {
-				return -1, nil // written by an earlier try
-			}
-			return p.BaseOffset, code(p.ErrorCode)
-		}
+	res := m.(*produce.Response)
+	if len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 {
+		return -1, errEmpty
 	}
-	return -1, errors.New("empty answer")
+	switch p := res.Topics[0].Partitions[0]; codeError(p.ErrorCode) {
+	case 0:
+		return p.BaseOffset, nil
+	case codeError(kafkago.DuplicateSequenceNumber): // written by an earlier try
+		return -1, nil
+	default:
+		return -1, code(p.ErrorCode)
+	}
 }
 
 // initProducer asks for a producer ID and epoch: a new ID without a transactional ID; with one, the next epoch. It

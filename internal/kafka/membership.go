@@ -49,7 +49,7 @@ var errGeneration = errors.New("the group's generation has ended")
 
 // generation runs session for one generation, inside a function of gen: as long as that runs, kafka-go does not join
 // the next.
-func (m *membership) generation(ctx context.Context, gen *kafkago.Generation, missing []string, session func(context.Context, *Assignment) error) error {
+func (m *membership) generation(ctx context.Context, gen *kafkago.Generation, missing []string, session Session) error {
 	a := newAssignment(m.group, gen, missing)
 	ended := make(chan error, 1)
 	gen.Start(func(over context.Context) {
@@ -71,7 +71,7 @@ func (m *membership) generation(ctx context.Context, gen *kafkago.Generation, mi
 
 // runSession calls session with a context of its own: kafka-go's is of a type that HTTP clients cannot use, with an error
 // that nobody knows. From that context's end on our heartbeats keep the membership; kafka-go's end with it.
-func runSession(ctx, over context.Context, a *Assignment, session func(context.Context, *Assignment) error) error {
+func runSession(ctx, over context.Context, a *Assignment, session Session) error {
 	sctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	returned := make(chan struct{})
@@ -127,13 +127,11 @@ func (m *membership) forget(ctx context.Context) {
 			return err
 		}
 		left := res.(*leavegroup.Response)
-		if err := swapped(left.ThrottleTimeMS); err != nil {
-			return err
+		err = swapped(left.ThrottleTimeMS)
+		if err == nil && len(left.Members) == 1 {
+			err = code(left.Members[0].ErrorCode)
 		}
-		for _, member := range left.Members {
-			return code(member.ErrorCode)
-		}
-		return nil
+		return err
 	})
 	if err != nil && !errors.Is(err, ErrLost) { // lost: it was out already
 		m.group.log.Warn().Err(err).Msg("kafka: the group was not left")

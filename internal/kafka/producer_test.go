@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -64,78 +63,6 @@ func TestRoundTrip(t *testing.T) {
 // same tells null from empty.
 func same(a, b []byte) bool { return bytes.Equal(a, b) && (a == nil) == (b == nil) }
 
-// TestOrderOnBadNetwork has many callers write while requests and answers are lost. What is acknowledged must be in
-// the log, once, where it was told to be, and in the order of its caller.
-func TestOrderOnBadNetwork(t *testing.T) {
-	t.Parallel()
-	const callers, each, partitions = 64, 40, 3
-	brokers := broker.ForTest(t)
-	good, net := client(t, brokers), newNetwork()
-	name := topic(t, good, partitions, nil)
-	p := producer(t, clientOn(t, brokers, net.dial), kafka.ProducerConfig{})
-	write(t, p, text(name, 0, "first"))
-	net.lose(0.08, 0.08)
-
-	var mu sync.Mutex
-	acknowledged := make(map[string]int64)
-	var wg sync.WaitGroup
-	for caller := range callers {
-		wg.Go(func() {
-			for i := range each {
-				a, b := fmt.Sprintf("%d:%d:a", caller, i), fmt.Sprintf("%d:%d:b", caller, i)
-				offsets, err := p.Produce(t.Context(), text(name, caller%partitions, a), text(name, caller%partitions, b))
-				if err != nil {
-					t.Errorf("caller %d: %v", caller, err)
-					return
-				}
-				if offsets[1] != offsets[0]+1 {
-					t.Errorf("caller %d: one call's records at %v", caller, offsets)
-				}
-				mu.Lock()
-				acknowledged[a], acknowledged[b] = offsets[0], offsets[1]
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	net.lose(0, 0)
-	if net.losses() < 10 {
-		t.Errorf("only %d requests and answers were lost: nothing is proved", net.losses())
-	}
-
-	next := make(map[string]string) // what is next of each caller
-	found := 0
-	for partition := range partitions {
-		for _, r := range read(t, good, name, partition) {
-			value := string(r.Value)
-			if value == "first" {
-				continue
-			}
-			var caller, i int
-			var half string
-			if _, err := fmt.Sscanf(strings.ReplaceAll(value, ":", " "), "%d %d %s", &caller, &i, &half); err != nil {
-				t.Fatal(err)
-			}
-			who := fmt.Sprint(caller)
-			if want := next[who]; want != "" && want != value || want == "" && value != who+":0:a" {
-				t.Fatalf("caller %s: %q, want %q: lost, twice or out of order", who, value, want)
-			}
-			next[who] = fmt.Sprintf("%d:%d:b", caller, i)
-			if half == "b" {
-				next[who] = fmt.Sprintf("%d:%d:a", caller, i+1)
-			}
-			if at := acknowledged[value]; at != r.Offset {
-				t.Errorf("%q is at %d, acknowledged at %d", value, r.Offset, at)
-			}
-			found++
-		}
-	}
-	if found != callers*each*2 {
-		t.Errorf("%d records in the log, %d acknowledged", found, callers*each*2)
-	}
-	t.Logf("%d records, %d losses", found, net.losses())
-}
-
 // TestTemporaryCodes: whatever a broker answers in its troubles, applied or not, the record is there once, in order.
 func TestTemporaryCodes(t *testing.T) {
 	t.Parallel()
@@ -193,106 +120,6 @@ func TestFinalCodes(t *testing.T) {
 				t.Errorf("the log has %q", got)
 			}
 		})
-	}
-}
-
-func TestFencing(t *testing.T) {
-	t.Parallel()
-	c := client(t, broker.ForTest(t))
-	name, id := topic(t, c, 2, nil), broker.Name(t, "owner")
-	cfg := kafka.ProducerConfig{TransactionalID: id}
-
-	unready := c.Producer(cfg)
-	if _, err := unready.Produce(t.Context(), text(name, 0, "x")); err == nil {
-		t.Error("written before Init")
-	}
-	old := producer(t, c, cfg)
-	write(t, old, text(name, 0, "old 1"))
-	oldID, oldEpoch := old.ID()
-
-	fresh := producer(t, c, cfg)
-	if id, epoch := fresh.ID(); id != oldID || epoch != oldEpoch+1 {
-		t.Errorf("the new owner is %d/%d, the old one %d/%d", id, epoch, oldID, oldEpoch)
-	}
-	if realKafka { // kfake refuses the old one from Init on, not from the claim on
-		write(t, old, text(name, 0, "old 2"))
-	} else {
-		write(t, fresh, text(name, 0, "old 2"))
-	}
-	write(t, fresh, text(name, 0, "claim"))
-	for range 2 {
-		if _, err := old.Produce(t.Context(), text(name, 0, "late")); !errors.Is(err, kafka.ErrFenced) {
-			t.Errorf("the old owner writes: %v", err)
-		}
-	}
-	if err := old.Init(t.Context()); !errors.Is(err, kafka.ErrFenced) {
-		t.Errorf("the old owner inits: %v", err)
-	}
-
-	// The current owner renews, and goes on.
-	if err := fresh.Init(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	write(t, fresh, text(name, 0, "renewed"), text(name, 1, "other partition"))
-	if _, epoch := fresh.ID(); epoch != oldEpoch+2 {
-		t.Errorf("epoch %d after renewal, want %d", epoch, oldEpoch+2)
-	}
-	if got := values(read(t, c, name, 0)); !slices.Equal(got, []string{"old 1", "old 2", "claim", "renewed"}) {
-		t.Errorf("the log has %q", got)
-	}
-}
-
-// TestFencedInit: a stale owner that has not written since may not take the ID back by renewing.
-func TestFencedInit(t *testing.T) {
-	t.Parallel()
-	if !realKafka {
-		t.Skip("kfake does not refuse a stale epoch in InitProducerID (90); set KAFKA_BROKERS")
-	}
-	c := client(t, broker.ForTest(t))
-	cfg := kafka.ProducerConfig{TransactionalID: broker.Name(t, "owner")}
-	old := producer(t, c, cfg)
-	producer(t, c, cfg)
-	if err := old.Init(t.Context()); !errors.Is(err, kafka.ErrFenced) {
-		t.Errorf("the old owner renews: %v", err)
-	}
-}
-
-func TestSeal(t *testing.T) {
-	t.Parallel()
-	c := client(t, broker.ForTest(t))
-	name := topic(t, c, 1, nil)
-	forgotten := producer(t, c, kafka.ProducerConfig{TransactionalID: broker.Name(t, "forgotten")})
-	write(t, forgotten, text(name, 0, "claim"))
-	owner := producer(t, c, kafka.ProducerConfig{TransactionalID: broker.Name(t, "owner")})
-	last := read(t, c, name, 0)[0].ProducerID
-	if id, _ := owner.ID(); id == last {
-		t.Fatal("the same producer ID for two transactional IDs")
-	}
-	if err := owner.Seal(t.Context(), last, text(name, 0, "seal")); err != nil {
-		t.Fatal(err)
-	}
-	write(t, owner, text(name, 0, "new claim"))
-	if _, err := forgotten.Produce(t.Context(), text(name, 0, "late")); !errors.Is(err, kafka.ErrFenced) {
-		t.Errorf("a sealed owner writes: %v", err)
-	}
-	if got := values(read(t, c, name, 0)); !slices.Equal(got, []string{"claim", "seal", "new claim"}) {
-		t.Errorf("the log has %q", got)
-	}
-}
-
-// TestFencedInDoubt: a fenced producer that cannot tell what is in the log writes no more.
-func TestFencedInDoubt(t *testing.T) {
-	t.Parallel()
-	b := fake(t, broker.Config{})
-	c := client(t, b.Addrs())
-	name := topic(t, c, 1, nil)
-	p := producer(t, c, kafka.ProducerConfig{TransactionalID: broker.Name(t, "owner")})
-	write(t, p, text(name, 0, "a"))
-	b.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: name, Err: kerr.OutOfOrderSequenceNumber})
-	for range 2 {
-		if _, err := p.Produce(t.Context(), text(name, 0, "b")); !errors.Is(err, kafka.ErrFenced) {
-			t.Errorf("goes on in doubt: %v", err)
-		}
 	}
 }
 
@@ -419,24 +246,5 @@ func TestProducerClose(t *testing.T) {
 	}
 	if got := values(read(t, good, name, 0)); !slices.Equal(got, []string{"a", "b"}) {
 		t.Errorf("the log has %q", got)
-	}
-}
-
-// TestSequenceWrapsInTheLog: numbering starts again after 2³¹−1 without the broker's noticing.
-func TestSequenceWrapsInTheLog(t *testing.T) {
-	t.Parallel()
-	if !realKafka {
-		t.Skip("kfake does not take the numbering's wrap; set KAFKA_BROKERS")
-	}
-	c := client(t, broker.ForTest(t))
-	name := topic(t, c, 1, nil)
-	p := producer(t, c, kafka.ProducerConfig{TransactionalID: broker.Name(t, "owner")})
-	// The broker takes any number from a producer that the partition does not know yet.
-	p.StartAt(kafka.TopicPartition{Topic: name}, 1<<31-4)
-	for i := range 6 {
-		write(t, p, text(name, 0, fmt.Sprint(i, "a")), text(name, 0, fmt.Sprint(i, "b")), text(name, 0, fmt.Sprint(i, "c")))
-	}
-	if got := len(read(t, c, name, 0)); got != 18 {
-		t.Errorf("%d records in the log", got)
 	}
 }

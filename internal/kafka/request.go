@@ -104,12 +104,12 @@ func (c *Client) bound(ctx context.Context, tp TopicPartition, which int64) (int
 	if err != nil {
 		return -1, err
 	}
-	for _, t := range m.(*listoffsets.Response).Topics {
-		for _, p := range t.Partitions {
-			return p.Offset, code(p.ErrorCode)
-		}
+	res := m.(*listoffsets.Response)
+	if len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 {
+		return -1, errEmpty
 	}
-	return -1, errors.New("empty answer")
+	p := res.Topics[0].Partitions[0]
+	return p.Offset, code(p.ErrorCode)
 }
 
 func isolation(committed bool) int8 {
