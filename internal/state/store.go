@@ -54,11 +54,19 @@ type Config struct {
 type Store struct {
 	cfg      Config
 	producer *kafka.Producer
+	claimant int64 // while it is taken: the producer ID of the last claim; or nobody
 
 	mu      sync.RWMutex
 	records map[string]map[string]*Record // by customer, then by key
 	proved  time.Time                     // when the last acknowledged write was sent
+	taken   time.Time                     // when the transactional ID was taken last
 }
+
+// nobody is no producer's ID.
+const nobody int64 = -1
+
+// retake is after how long the transactional ID is taken again.
+const retake = 12 * time.Hour
 
 type claim struct {
 	Version    int       `json:"v"`
@@ -73,6 +81,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		cfg:      cfg,
 		producer: cfg.Client.Producer(kafka.ProducerConfig{TransactionalID: cfg.TransactionalID}),
 		records:  map[string]map[string]*Record{},
+		claimant: nobody,
 	}
 	if err := s.take(ctx); err != nil {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -93,24 +102,57 @@ func (s *Store) take(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look for the end: %w", err)
 	}
-	seen := ends[s.cfg.Partition]
-	if err := s.cfg.Client.Read(ctx, s.cfg.Topic, s.cfg.Partition, starts[s.cfg.Partition], seen, s.restore); err != nil {
-		return fmt.Errorf("look: %w", err)
+	next := ends[s.cfg.Partition]
+	if err := s.read(ctx, starts[s.cfg.Partition], next); err != nil {
+		return err
 	}
+	if err := s.init(ctx); err != nil {
+		return err
+	}
+	for {
+		own, _ := s.producer.ID()
+		if s.claimant != nobody && s.claimant != own {
+			// The coordinator has forgotten the transactional ID, or used its epochs up: the broker takes the last owner
+			// for another producer, and would let it write on.
+			if err := s.producer.Seal(ctx, s.claimant, s.record(claimKey, nil)); err != nil {
+				return fmt.Errorf("seal: %w", err)
+			}
+		}
+		end, err := s.claim(ctx)
+		if err != nil {
+			return fmt.Errorf("claim: %w", err)
+		}
+		s.claimant = own
+		if err := s.read(ctx, next, end); err != nil {
+			return err
+		}
+		if s.claimant == own {
+			return nil
+		}
+		next = end // one with another ID has written meanwhile: it is sealed out too
+	}
+}
+
+// init takes the transactional ID. Brokers forget one that is not taken for 7 days, so it is taken again long before.
+func (s *Store) init(ctx context.Context) error {
+	now := time.Now()
 	if err := s.producer.Init(ctx); err != nil {
 		return fmt.Errorf("init: %w", err)
 	}
-	claimed, err := s.claim(ctx)
-	if err != nil {
-		return fmt.Errorf("claim: %w", err)
-	}
-	if err := s.cfg.Client.Read(ctx, s.cfg.Topic, s.cfg.Partition, seen, claimed, s.restore); err != nil {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken = now
+	return nil
+}
+
+func (s *Store) read(ctx context.Context, from, to int64) error {
+	if err := s.cfg.Client.Read(ctx, s.cfg.Topic, s.cfg.Partition, from, to, s.restore); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
 	return nil
 }
 
-// claim writes who owns the partition, and gives the record's offset.
+// claim writes who owns the partition, and gives an offset after which no older owner has written.
 func (s *Store) claim(ctx context.Context) (int64, error) {
 	now := time.Now()
 	value, err := json.Marshal(claim{Version: version, Partitions: s.cfg.Partitions, Owner: s.cfg.Owner, Time: now.UTC()})
@@ -122,13 +164,22 @@ func (s *Store) claim(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	s.prove(now)
-	return offsets[0], nil
+	if offsets[0] >= 0 {
+		return offsets[0], nil
+	}
+	// A repeat of the claim was told only that the broker has it.
+	ends, err := s.cfg.Client.EndOffset(ctx, s.cfg.Topic)
+	return ends[s.cfg.Partition], err
 }
 
 // restore takes one record of the topic into memory.
 func (s *Store) restore(r kafka.Record) error {
 	key := string(r.Key)
 	if key == claimKey {
+		if r.Value == nil {
+			return nil // a seal
+		}
+		s.claimant = r.ProducerID
 		var c claim
 		if err := json.Unmarshal(r.Value, &c); err != nil {
 			return fmt.Errorf("the claim at offset %d is not readable JSON", r.Offset)
@@ -219,8 +270,17 @@ func (s *Store) Ready(ctx context.Context) (until time.Time, err error) {
 }
 
 // Idle renews the claim if half of the lease has gone by without a write: so an owner that others have taken the place of
-// learns it although it has nothing to do.
+// learns it although it has nothing to do. Twice a day it takes the transactional ID again, lest brokers forget it.
 func (s *Store) Idle(ctx context.Context) error {
+	s.mu.RLock()
+	old := time.Since(s.taken) > retake
+	s.mu.RUnlock()
+	if old {
+		if err := s.init(ctx); err != nil { // which a newer owner has made impossible
+			return err
+		}
+		return s.Renew(ctx)
+	}
 	if time.Until(s.until()) > s.cfg.Lease/2 {
 		return nil
 	}

@@ -233,14 +233,18 @@ func TestReady(t *testing.T) {
 			}
 			s := open(t, cfg)
 			before := end(t, cfg)
-			if err := s.Ready(t.Context()); err != nil {
+			until, err := s.Ready(t.Context())
+			if err != nil {
 				t.Fatal(err)
+			}
+			if left := time.Until(until); left > cfg.Lease {
+				t.Errorf("calls may be sent for %s more, the lease is %s", left, cfg.Lease)
 			}
 			if claimed := end(t, cfg) > before; claimed == fresh {
 				t.Errorf("a claim was written: %v", claimed)
 			}
 			open(t, cfg) // takes over
-			if err := s.Ready(t.Context()); !fresh && !errors.Is(err, kafka.ErrFenced) {
+			if _, err := s.Ready(t.Context()); !fresh && !errors.Is(err, kafka.ErrFenced) {
 				t.Errorf("after a takeover: %v, want ErrFenced", err)
 			}
 		})
@@ -295,7 +299,7 @@ func (journal) Object(string) attempt.Object { return attempt.Object{} }
 func (journal) Intend(context.Context, attempt.Work, map[string]attempt.Object) error {
 	return nil
 }
-func (journal) Ready(context.Context) error { return nil }
+func (journal) Ready(ctx context.Context) (context.Context, error) { return ctx, nil }
 
 // An intent that was read back is in doubt: nobody knows how far its call got. One of this owner is not.
 func TestInheritedIntent(t *testing.T) {
