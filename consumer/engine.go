@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,19 +13,27 @@ import (
 )
 
 // Engine reads the inbox as a member of its consumer group, and works on what it finds.
-type Engine struct{ cfg Config }
+type Engine struct {
+	cfg    Config
+	stores map[int]*state.Store // of the last generation, to be kept if its partitions are; used by one session at a time
+}
 
 // NewEngine starts nothing.
 func NewEngine(cfg Config) *Engine {
 	cfg = cfg.withDefaults()
 	cfg.Group.Topics = []string{cfg.Inbox}
 	cfg.Group.Drain = cfg.Drain
-	return &Engine{cfg: cfg}
+	return &Engine{cfg: cfg, stores: map[int]*state.Store{}}
 }
 
 // Run works until ctx ends and what is then in hand is done (at most for Drain). It returns early with an error that no
 // new try can mend, such as an inbox with another number of partitions than the state was made for.
 func (e *Engine) Run(ctx context.Context) error {
+	defer func() {
+		for number := range e.stores {
+			e.drop(number)
+		}
+	}()
 	return e.cfg.Client.Group(e.cfg.Group).Run(ctx, e.session)
 }
 
@@ -37,7 +46,6 @@ func (e *Engine) session(ctx context.Context, a *kafka.Assignment) error {
 	defer end()
 
 	parts, err := e.open(ctx, a)
-	defer e.close(parts)
 	if err != nil {
 		return e.verdict(ctx, err)
 	}
@@ -69,6 +77,12 @@ func (e *Engine) session(ctx context.Context, a *kafka.Assignment) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastCommit)
 	defer cancel()
 	e.commit(last, parts, a)
+	for number, p := range parts {
+		// Nobody knows what became of a write that failed or was given up: all is read again from the start.
+		if p.failure() != nil || work.Err() != nil {
+			e.drop(number)
+		}
+	}
 	return e.verdict(ctx, <-errs)
 }
 
@@ -95,46 +109,68 @@ const lanesPerCall = 3
 // errInbox is that of an inbox that does not fit the configuration.
 var errInbox = errors.New("the inbox does not fit the configuration")
 
-// open takes over the partitions of a generation, and gives those that it has got, also with an error.
+// open takes over the partitions of a generation.
 func (e *Engine) open(ctx context.Context, a *kafka.Assignment) (map[int]*partition, error) {
 	parts := map[int]*partition{}
 	topics, err := e.cfg.Client.Topics(ctx, e.cfg.Inbox, e.cfg.State)
 	if err != nil {
-		return parts, fmt.Errorf("look at the topics: %w", err)
+		return nil, fmt.Errorf("look at the topics: %w", err)
 	}
 	for _, topic := range []string{e.cfg.Inbox, e.cfg.State} {
 		info, ok := topics[topic]
 		if !ok {
-			return parts, fmt.Errorf("topic %s does not exist: run distributor-bridge topics create", topic)
+			return nil, fmt.Errorf("topic %s does not exist: run distributor-bridge topics create", topic)
 		}
 		if info.Partitions != e.cfg.Partitions {
-			return parts, fmt.Errorf("%w: topic %s has %d partitions, topics.partitions says %d; the number is fixed for ever",
+			return nil, fmt.Errorf("%w: topic %s has %d partitions, topics.partitions says %d; the number is fixed for ever",
 				errInbox, topic, info.Partitions, e.cfg.Partitions)
+		}
+	}
+	for number := range e.stores {
+		if !slices.Contains(a.Partitions[e.cfg.Inbox], number) {
+			e.drop(number)
 		}
 	}
 	slots := make(chan struct{}, lanesPerCall*e.cfg.MaxInFlight)
 	for _, number := range a.Partitions[e.cfg.Inbox] {
-		store, err := state.Open(ctx, state.Config{
-			Client: e.cfg.Client, Topic: e.cfg.State, Partition: number, Partitions: e.cfg.Partitions,
-			TransactionalID: fmt.Sprintf("%s-%s-%d", e.cfg.Group.ID, e.cfg.State, number),
-			Owner:           e.cfg.Owner, Lease: e.cfg.Lease,
-		})
+		store, err := e.store(ctx, number)
 		if err != nil {
-			return parts, err
+			return nil, err
 		}
 		parts[number] = newPartition(&e.cfg, slots, number, store)
 	}
 	return parts, nil
 }
 
-func (e *Engine) close(parts map[int]*partition) {
+// store takes a partition's state over. That of a partition that was kept over a rebalance is in memory already.
+func (e *Engine) store(ctx context.Context, number int) (*state.Store, error) {
+	if store := e.stores[number]; store != nil {
+		err := store.Retake(ctx)
+		if err != nil {
+			e.drop(number)
+		}
+		return store, err
+	}
+	store, err := state.Open(ctx, state.Config{
+		Client: e.cfg.Client, Topic: e.cfg.State, Partition: number, Partitions: e.cfg.Partitions,
+		TransactionalID: fmt.Sprintf("%s-%s-%d", e.cfg.Group.ID, e.cfg.State, number),
+		Owner:           e.cfg.Owner, Lease: e.cfg.Lease,
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.stores[number] = store
+	return store, nil
+}
+
+// drop closes a partition's state, and forgets it.
+func (e *Engine) drop(number int) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	for _, p := range parts {
-		if err := p.store.Close(ctx); err != nil {
-			e.cfg.Log.Warn().Err(err).Msg("a write was given up: whoever owns the partition next is in doubt about it")
-		}
+	if err := e.stores[number].Close(ctx); err != nil {
+		e.cfg.Log.Warn().Err(err).Msg("a write was given up: whoever owns the partition next is in doubt about it")
 	}
+	delete(e.stores, number)
 }
 
 // fetch delivers the inbox's records until ctx ends. A partition whose window is full is not fetched; no lane is waited
@@ -162,7 +198,7 @@ func (e *Engine) fetch(ctx context.Context, parts map[int]*partition, a *kafka.A
 				delete(full, number)
 			}
 		}
-		fetched, err := e.poll(ctx, f, len(full) == len(parts))
+		fetched, err := e.poll(ctx, f, len(full) > 0 && len(full) == len(parts))
 		if err != nil {
 			return stopping(ctx, err)
 		}

@@ -150,6 +150,9 @@ func (in *Intake) take(ctx context.Context, a *kafka.Assignment, got kafka.Fetch
 	return a.Commit(ctx, map[kafka.TopicPartition]int64{got.TopicPartition: got.Next})
 }
 
+// headerTraceParent is where tracing tools look for it; the event has it as ce_traceparent too.
+const headerTraceParent = "traceparent"
+
 // entry is an event on its way into the inbox.
 type entry struct {
 	event  schemas.Event
@@ -208,6 +211,9 @@ func (in *Intake) entry(e schemas.Event, from kafka.Record) entry {
 			kafka.Header{Key: producer.HeaderSourceTopic, Value: []byte(from.Topic)},
 			kafka.Header{Key: producer.HeaderSourcePartition, Value: []byte(strconv.Itoa(from.Partition))},
 			kafka.Header{Key: producer.HeaderSourceOffset, Value: []byte(strconv.FormatInt(from.Offset, 10))}),
+	}
+	if e.TraceParent != "" {
+		record.Headers = append(record.Headers, kafka.Header{Key: headerTraceParent, Value: []byte(e.TraceParent)})
 	}
 	return entry{event: e, from: from, record: record}
 }

@@ -3,6 +3,7 @@ package consumer
 import (
 	"container/heap"
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -147,6 +148,9 @@ func (p *partition) drive(take, work context.Context, l *lane) error {
 		}
 		more, err := p.step(take, work, l)
 		<-p.slots
+		if errors.Is(err, errStopped) {
+			return nil
+		}
 		if err != nil || !more {
 			return err
 		}

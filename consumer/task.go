@@ -101,7 +101,7 @@ func (p *partition) resume(take, work context.Context, l *lane, it *item) error 
 		}
 		event, err := p.event(*record)
 		if err != nil {
-			return fmt.Errorf("held event at inbox offset %d: %w", it.offset, err)
+			return p.end(work, t, p.idle(t), outcome.Reject(outcome.Invalid)) // by the contract of today
 		}
 		t.record, t.work.Event = record, event
 	}
@@ -136,6 +136,8 @@ func (p *partition) attempt(take, work context.Context, t *task) error {
 			return p.end(work, t, run, v)
 		case v.Verdict != outcome.Retrying:
 			return p.hold(work, t, run, v)
+		case t.work.Panics >= mostPanics && t.work.Intent != nil: // which may have had its effect
+			return p.hold(work, t, run, outcome.Unknown(outcome.Failing, nil))
 		case t.work.Panics >= mostPanics:
 			return p.end(work, t, run, outcome.Reject(outcome.Bug))
 		}
@@ -209,7 +211,7 @@ func (p *partition) event(record kafka.Record) (attempt.Event, error) {
 	}
 	return attempt.Event{
 		Source: e.Source, ID: e.ID, Type: e.Name, Customer: e.CustomerID, Subject: subject,
-		Time: e.Time, Correlation: e.CorrelationID, Data: e.Data,
+		Time: e.Time, Correlation: e.CorrelationID, Trace: e.TraceParent, Data: e.Data,
 	}, nil
 }
 

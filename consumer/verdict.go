@@ -232,7 +232,7 @@ func (p *partition) publish(ctx context.Context, t *task, out attempt.Outcome) e
 			Name: r.Type, Subject: r.Subject, Time: out.Time, Data: r.Data,
 			// What is reported, and when: a status may come twice, and two reasons for waiting within a millisecond.
 			Key:   out.Time.Format(time.RFC3339Nano) + " " + r.Subject + " " + string(r.Data),
-			Cause: schemas.Cause{Source: e.Source, ID: e.ID, CorrelationID: e.Correlation},
+			Cause: schemas.Cause{Source: e.Source, ID: e.ID, CorrelationID: e.Correlation, TraceParent: e.Trace},
 		})
 	}
 	if err := p.cfg.Publisher.Results(ctx, t.lane.customer, results...); err != nil {

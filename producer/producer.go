@@ -45,10 +45,6 @@ func (p *Producer) Results(ctx context.Context, customer string, results ...sche
 	records := make([]kafka.Record, 0, len(results))
 	for _, r := range results {
 		r.Source = p.cfg.Source
-		var err error
-		if r.Data, err = typed(r.Name, r.Data); err != nil {
-			return fmt.Errorf("build result %q: %w", r.Name, err)
-		}
 		event, err := p.cfg.Contract.NewResult(r)
 		if err != nil {
 			return err

@@ -138,7 +138,6 @@ func TestResultsAreRefused(t *testing.T) {
 	}
 	for name, spoil := range map[string]func(*schemas.Result){
 		"unknown name":   func(r *schemas.Result) { r.Name, r.Data = "secret.made", json.RawMessage(`{}`) },
-		"other data":     func(r *schemas.Result) { r.Data = json.RawMessage(`{"customer_id":5,"x":"Erika"}`) },
 		"no JSON":        func(r *schemas.Result) { r.Data = json.RawMessage(`Erika`) },
 		"another's type": func(r *schemas.Result) { r.Data = schemas.WalletCreated{} },
 		"no cause":       func(r *schemas.Result) { r.Cause = schemas.Cause{} },

@@ -21,6 +21,7 @@ type Event struct {
 	Subject     string          `json:"-"`    // within the customer: "customer", "wallet/0x…", "order/ID", "positions"
 	Time        time.Time       `json:"time"`
 	Correlation string          `json:"correlation,omitempty"` // upstream's correlationid; empty stands for ID
+	Trace       string          `json:"trace,omitempty"`       // upstream's traceparent
 	Data        json.RawMessage `json:"-"`
 }
 

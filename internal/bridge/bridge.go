@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -17,6 +18,7 @@ import (
 	"distributor-bridge/internal/distributor"
 	"distributor-bridge/internal/documents"
 	"distributor-bridge/internal/kafka"
+	"distributor-bridge/internal/outcome"
 	"distributor-bridge/producer"
 	"distributor-bridge/schemas"
 )
@@ -145,14 +147,15 @@ func (b *Bridge) close() {
 // report writes the one log line of an event, and tells whoever embeds the bridge. IDs only: no personal data.
 func (b *Bridge) report(r consumer.Report) {
 	line := b.cfg.Log.Info()
-	if r.Error != nil && r.Verdict != 0 {
+	if r.Error != nil && r.Verdict != outcome.Done && r.Verdict != outcome.Waiting {
 		line = b.cfg.Log.Warn()
 	}
 	line = line.Str("stage", r.Stage).Str("event_id", r.Event.ID).Str("event_source", r.Event.Source).
 		Str("event_type", r.Event.Type).Str("customer", r.Event.Customer).Int64("offset", r.Offset).
 		Stringer("outcome", r.Verdict).Dur("took_ms", r.Took)
 	if r.Follow != "" {
-		line = line.Str("follow_up", r.Follow)
+		name, _, _ := strings.Cut(r.Follow, "/") // a wallet's goes on with its address
+		line = line.Str("follow_up", name)
 	}
 	if r.Repeated {
 		line = line.Bool("repeated", true)

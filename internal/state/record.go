@@ -102,8 +102,13 @@ func decode(value []byte) (*Record, error) {
 	if r.Version > version {
 		return nil, fmt.Errorf("the record has version %d, and this bridge knows %d: run the newer bridge", r.Version, version)
 	}
+	r.inherit()
+	return r, nil
+}
+
+// inherit marks the record's open intents as in doubt.
+func (r *Record) inherit() {
 	for i := range r.Work {
 		r.Work[i].Inherit()
 	}
-	return r, nil
 }

@@ -28,6 +28,7 @@ import (
 	"sync"
 	"time"
 
+	"distributor-bridge/internal/attempt"
 	"distributor-bridge/internal/kafka"
 )
 
@@ -60,6 +61,7 @@ type Store struct {
 	records map[string]map[string]*Record // by customer, then by key
 	proved  time.Time                     // when the last acknowledged write was sent
 	taken   time.Time                     // when the transactional ID was taken last
+	next    int64                         // all before it is in memory, or was overtaken by what is
 }
 
 // nobody is no producer's ID.
@@ -73,6 +75,7 @@ type claim struct {
 	Partitions int       `json:"partitions"`
 	Owner      string    `json:"owner"`
 	Time       time.Time `json:"time"`
+	Seal       bool      `json:"seal,omitempty"` // it claims nothing: it shuts an older producer ID out
 }
 
 // Open takes the partition over and restores its state. Close it after use, also after kafka.ErrFenced.
@@ -102,19 +105,25 @@ func (s *Store) take(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look for the end: %w", err)
 	}
-	next := ends[s.cfg.Partition]
-	if err := s.read(ctx, starts[s.cfg.Partition], next); err != nil {
+	s.next = ends[s.cfg.Partition]
+	if err := s.read(ctx, starts[s.cfg.Partition], s.next); err != nil {
 		return err
 	}
+	return s.own(ctx)
+}
+
+// own makes this owner the only one, and restores what others have written up to then.
+func (s *Store) own(ctx context.Context) error {
 	if err := s.init(ctx); err != nil {
 		return err
 	}
+	next := s.next
 	for {
 		own, _ := s.producer.ID()
 		if s.claimant != nobody && s.claimant != own {
 			// The coordinator has forgotten the transactional ID, or used its epochs up: the broker takes the last owner
 			// for another producer, and would let it write on.
-			if err := s.producer.Seal(ctx, s.claimant, s.record(claimKey, nil)); err != nil {
+			if err := s.seal(ctx); err != nil {
 				return fmt.Errorf("seal: %w", err)
 			}
 		}
@@ -155,15 +164,15 @@ func (s *Store) read(ctx context.Context, from, to int64) error {
 // claim writes who owns the partition, and gives an offset after which no older owner has written.
 func (s *Store) claim(ctx context.Context) (int64, error) {
 	now := time.Now()
-	value, err := json.Marshal(claim{Version: version, Partitions: s.cfg.Partitions, Owner: s.cfg.Owner, Time: now.UTC()})
+	record, err := s.claimRecord(now, false)
 	if err != nil {
 		return 0, err
 	}
-	offsets, err := s.producer.Produce(ctx, s.record(claimKey, value))
+	offsets, err := s.producer.Produce(ctx, record)
 	if err != nil {
 		return 0, err
 	}
-	s.prove(now)
+	s.prove(now, offsets)
 	if offsets[0] >= 0 {
 		return offsets[0], nil
 	}
@@ -172,20 +181,35 @@ func (s *Store) claim(ctx context.Context) (int64, error) {
 	return ends[s.cfg.Partition], err
 }
 
+// seal shuts the last claimant out, which has another producer ID.
+func (s *Store) seal(ctx context.Context) error {
+	record, err := s.claimRecord(time.Now(), true)
+	if err != nil {
+		return err
+	}
+	return s.producer.Seal(ctx, s.claimant, record)
+}
+
+func (s *Store) claimRecord(now time.Time, seal bool) (kafka.Record, error) {
+	value, err := json.Marshal(claim{
+		Version: version, Partitions: s.cfg.Partitions, Owner: s.cfg.Owner, Time: now.UTC(), Seal: seal,
+	})
+	return s.record(claimKey, value), err
+}
+
 // restore takes one record of the topic into memory.
 func (s *Store) restore(r kafka.Record) error {
 	key := string(r.Key)
 	if key == claimKey {
-		if r.Value == nil {
-			return nil // a seal
-		}
-		s.claimant = r.ProducerID
 		var c claim
 		if err := json.Unmarshal(r.Value, &c); err != nil {
 			return fmt.Errorf("the claim at offset %d is not readable JSON", r.Offset)
 		}
 		if c.Partitions != s.cfg.Partitions {
 			return fmt.Errorf("%w: %d, and the inbox has %d", ErrPartitions, c.Partitions, s.cfg.Partitions)
+		}
+		if !c.Seal {
+			s.claimant = r.ProducerID
 		}
 		return nil
 	}
@@ -202,6 +226,25 @@ func (s *Store) restore(r kafka.Record) error {
 		return fmt.Errorf("offset %d: %w", r.Offset, err)
 	}
 	s.set(customer, object, rec)
+	return nil
+}
+
+// Retake takes the partition over again after a rebalance in which it was kept: what others have written in between is
+// read. What was under way meanwhile is in doubt from now on. No Write may be under way. After an error the Store has to be
+// closed.
+func (s *Store) Retake(ctx context.Context) error {
+	for _, of := range s.records {
+		for key, r := range of {
+			if slices.ContainsFunc(r.Work, func(w attempt.Work) bool { return w.Intent != nil }) {
+				doubted := r.Clone()
+				doubted.inherit()
+				of[key] = doubted
+			}
+		}
+	}
+	if err := s.own(ctx); err != nil {
+		return fmt.Errorf("take state %s/%d again: %w", s.cfg.Topic, s.cfg.Partition, err)
+	}
 	return nil
 }
 
@@ -246,10 +289,11 @@ func (s *Store) Write(ctx context.Context, customer string, records map[string]*
 		}
 		batch = append(batch, s.record(customer+"/"+key, value))
 	}
-	if _, err := s.producer.Produce(ctx, batch...); err != nil {
+	offsets, err := s.producer.Produce(ctx, batch...)
+	if err != nil {
 		return fmt.Errorf("write state %s/%d: %w", s.cfg.Topic, s.cfg.Partition, err)
 	}
-	s.prove(now)
+	s.prove(now, offsets)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, r := range records {
@@ -323,10 +367,12 @@ func (s *Store) set(customer, key string, r *Record) {
 	of[key] = r
 }
 
-func (s *Store) prove(sent time.Time) {
+// prove takes note of an acknowledged write: when it was sent, and where it is.
+func (s *Store) prove(sent time.Time, offsets []int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sent.After(s.proved) {
 		s.proved = sent
 	}
+	s.next = max(s.next, slices.Max(offsets)+1)
 }

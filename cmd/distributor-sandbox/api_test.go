@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// parseAPI gives what kong makes of the arguments, ready to run with ctx and w.
+func parseAPI(ctx context.Context, t *testing.T, w io.Writer, args ...string) *kong.Context {
+	t.Helper()
+	var cli struct {
+		API APICmd `cmd:"" name:"api"`
+	}
+	parser, err := kong.New(&cli, kong.Exit(func(int) { t.Error("the parser wants to exit") }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := parser.Parse(append([]string{"api"}, args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	parsed.BindTo(w, (*io.Writer)(nil))
+	return parsed
+}
+
+// runAPI runs the command and gives its output, line by line, and what stops it.
+func runAPI(t *testing.T, args ...string) (*bufio.Scanner, func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	r, w := io.Pipe()
+	parsed := parseAPI(ctx, t, w, args...)
+	ended := make(chan error, 1) // one send, whether or not anybody waits
+	go func() {                  // ends with ctx
+		defer w.Close()
+		ended <- parsed.Run()
+	}()
+	return bufio.NewScanner(r), func() error {
+		cancel()
+		_ = r.Close()
+		return <-ended
+	}
+}
+
+func TestAPIPrintsOneLineOfJSON(t *testing.T) {
+	out, stop := runAPI(t, "--json", "--client-id", "me", "--task-verdict", "failed", "--status-delay", "all=1s")
+	if !out.Scan() {
+		t.Fatalf("no line: %v, %v", out.Err(), stop())
+	}
+	var where struct {
+		URL          string `json:"url"`
+		ClientID     string `json:"client_id"`
+		ClientSecret string `json:"client_secret"`
+		CampaignID   string `json:"campaign_id"`
+		ProductID    string `json:"product_id"`
+	}
+	if err := json.Unmarshal(out.Bytes(), &where); err != nil {
+		t.Fatal(err)
+	}
+	if where.ClientID != "me" || len(where.CampaignID) != 36 || len(where.ProductID) != 36 {
+		t.Fatalf("printed %+v", where)
+	}
+	if !strings.HasPrefix(where.URL, "http://127.0.0.1:") || !strings.HasSuffix(where.URL, "/api/external") {
+		t.Fatalf("url is %q", where.URL)
+	}
+	resp, err := http.PostForm(where.URL+"/oauth/token", url.Values{
+		"grant_type": {"client_credentials"}, "scope": {"investors:read"},
+		"client_id": {where.ClientID}, "client_secret": {where.ClientSecret},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("token: %d", resp.StatusCode)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	if err := stop(); err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+}
+
+func TestAPIPrintsForPeople(t *testing.T) {
+	out, stop := runAPI(t, "--client-secret", "hush", "--fault", `{"kind": "status", "status": 500, "operation": "token"}`)
+	var text strings.Builder
+	for out.Scan() {
+		text.WriteString(out.Text() + "\n")
+		if strings.Contains(out.Text(), "what fails") {
+			break
+		}
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"base URL", "/api/external/distributor/v2/", "hush", "campaign", "product", "ledger"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, &text)
+		}
+	}
+}
+
+func TestAPIRefusesWhatItCannotDo(t *testing.T) {
+	for name, args := range map[string][]string{
+		"fault that is no JSON":     {"--fault", "cut"},
+		"fault of no kind":          {"--fault", `{"kind": "sleepy"}`},
+		"fault with unknown fields": {"--fault", `{"kind": "cut", "when": "now"}`},
+		"campaign that is no UUID":  {"--campaign-id", "bonds"},
+		"delay before no status":    {"--status-delay", "DELIVERED=1s"},
+		"address that is none":      {"--listen", "nowhere"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // only if it serves after all
+			defer cancel()
+			if parseAPI(ctx, t, io.Discard, args...).Run() == nil {
+				t.Error("it served")
+			}
+		})
+	}
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"distributor-bridge/schemas"
+)
+
+func newKit(t *testing.T, suffix string) *kit {
+	t.Helper()
+	contract, err := schemas.New(schemas.DefaultPrefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &kit{contract: contract, suffix: suffix, began: time.Now()}
+}
+
+// The samples satisfy their schemas, but for the one that is there to fail.
+func TestSamplesAreValid(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, "-x")
+	samples, err := k.samples()
+	if err != nil {
+		t.Fatal(err)
+	}
+	types, broken := map[string]bool{}, 0
+	for _, s := range samples {
+		types[s.event.Name] = true
+		if !strings.HasSuffix(s.event.CustomerID, "-x") || !strings.Contains(s.event.ID, "-x") {
+			t.Errorf("%s of %s does not carry the suffix", s.event.ID, s.event.CustomerID)
+		}
+		err := k.contract.Validate(s.event)
+		if !strings.HasPrefix(s.dead, "invalid ") {
+			if err != nil {
+				t.Errorf("%s: %v", s.event.ID, err)
+			}
+			continue
+		}
+		broken++
+		var invalid *schemas.InvalidError
+		if !errors.As(err, &invalid) || "invalid "+invalid.Violations[0].String() != s.dead {
+			t.Errorf("%s: %v, want %s", s.event.ID, err, s.dead)
+		}
+	}
+	if broken != 1 {
+		t.Errorf("%d samples are invalid, want 1", broken)
+	}
+	for _, typ := range schemas.EventTypes() {
+		if typ != schemas.TypeCustomerLinked && !types[typ] { // a link needs an investor that exists already
+			t.Errorf("there is no sample of %s", typ)
+		}
+	}
+}
+
+func TestStreamIsValid(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, "")
+	ids := map[string]bool{}
+	for n := range 5 * crowd * len(life) {
+		e, err := k.next(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.contract.Validate(e); err != nil {
+			t.Fatalf("event %d, %s: %v", n, e.Type, err)
+		}
+		if ids[e.ID] {
+			t.Fatalf("event %d has the ID of an earlier one, %s", n, e.ID)
+		}
+		ids[e.ID] = true
+	}
+}
+
+// personalValues are all values of the samples that must be seen nowhere: whatever text is in the personal parts of the
+// data, and in documents.
+func personalValues(t *testing.T, events []schemas.Event) []string {
+	t.Helper()
+	var values []string
+	public := map[string]bool{ // words out of a few
+		"salutation": true, "citizenship": true, "country": true, "currency": true, "document_type": true,
+		"identity_provider": true, "content_type": true, "bank": true, "kind": true,
+	}
+	var collect func(name string, v any)
+	collect = func(name string, v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for name, v := range v {
+				collect(name, v)
+			}
+		case []any:
+			for _, v := range v {
+				collect(name, v)
+			}
+		case string:
+			if !public[name] {
+				values = append(values, v)
+			}
+		}
+	}
+	for _, e := range events {
+		var data map[string]any
+		if err := json.Unmarshal(e.Data, &data); err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range []string{
+			"person", "company", "bank_account", "tax", "contact", "identification", "benefiting_persons", "signed_documents",
+			"wallet", "address", "target_address",
+		} {
+			collect(part, data[part])
+		}
+	}
+	if len(values) < 50 {
+		t.Fatalf("only %d personal values: the collection misses some", len(values))
+	}
+	return values
+}

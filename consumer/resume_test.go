@@ -1,0 +1,145 @@
+package consumer_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"distributor-bridge/consumer"
+	"distributor-bridge/internal/attempt"
+	"distributor-bridge/internal/outcome"
+	"distributor-bridge/schemas"
+)
+
+// Positions of a customer go one after another: one that retries in doubt keeps its turn, although nothing is
+// processing that the API has told of.
+func TestPositionsTurn(t *testing.T) {
+	t.Parallel()
+	virtual(t, func(t *testing.T, w *world) {
+		var processing = true
+		var doubted []string
+		d := newDesk(t, nil)
+		d.on = func(_ context.Context, run *attempt.Run, nth int) error {
+			e := run.Event()
+			key := attempt.KeyRedemption(e.ID)
+			switch {
+			case e.ID == "other":
+				return nil
+			case run.Processing(key):
+				return outcome.Wait(outcome.PositionProcessing, schemas.SubjectPositions)
+			}
+			if d.tried("p2") > 0 && !d.finished("p2")() && e.ID == "p3" {
+				t.Error("p3 is tried while p2 is in doubt")
+			}
+			if e.ID == "p2" && len(doubted) < 4 {
+				doubted = append(doubted, e.ID)
+				return outcome.Retry(outcome.ClassNoAnswer, true, errTrouble)
+			}
+			p := run.Position(key)
+			p.TaskID, p.Status = "t-"+e.ID, attempt.TaskProcessing
+			run.Follow(key, "task")
+			return nil
+		}
+		d.looks = func(_ context.Context, run *attempt.Run, _ int) error {
+			if run.Event().ID == "p1" && processing {
+				return outcome.Wait(outcome.StatusPending, "")
+			}
+			run.Position(attempt.KeyRedemption(run.Event().ID)).Status = attempt.TaskSucceeded
+			return nil
+		}
+		w.start(d, false)
+		w.put(w.redeemed("c1", "p1", "p1"), w.redeemed("c1", "p2", "p2"), w.redeemed("c1", "p3", "p3"), w.order("c1", "o", "other"))
+		w.until("others go on", d.finished("p1", "other"))
+		time.Sleep(time.Minute)
+		if n := d.tried("p2") + d.tried("p3"); n > 4 {
+			t.Errorf("%d looks at what waits for its turn", n)
+		}
+		processing = false
+		w.until("all have ended", d.finished("p1 task", "p2", "p2 task", "p3", "p3 task"))
+		var ends []string
+		for _, id := range d.ends() {
+			if id != "other" {
+				ends = append(ends, id)
+			}
+		}
+		if want := []string{"p1", "p1 task", "p2", "p2 task", "p3", "p3 task"}; !slices.Equal(ends, want) {
+			t.Errorf("ended %v, want %v", ends, want)
+		}
+	})
+}
+
+// What the inbox has forgotten is given up by its own offset, and nothing else is.
+func TestForgotten(t *testing.T) {
+	t.Parallel()
+	virtual(t, func(t *testing.T, w *world) {
+		var mended bool
+		d := newDesk(t, func(_ context.Context, run *attempt.Run, _ int) error {
+			if run.Event().ID == "a1" && !mended {
+				return outcome.Retry(outcome.ClassServer, true, errTrouble)
+			}
+			return nil
+		})
+		m := w.start(d, false)
+		offsets := w.put(w.order("c1", "z", "done"), w.order("c1", "a", "a1"), w.order("c1", "a", "a2"), w.order("c1", "a", "a3"))
+		w.until("they are behind", func() bool {
+			return len(d.told(func(r consumer.Report) bool { return r.Behind })) == 2
+		})
+		w.committed()
+		m.stop()
+		p := w.partition("c1")
+		if err := w.broker.Cluster().DeleteRecords(w.cfg.Inbox, int32(p), offsets[3]); err != nil {
+			t.Fatal(err)
+		}
+		mended = true
+		w.start(d, false)
+		w.until("what is still there is done", d.finished("a3"))
+		w.until("what is gone is given up", func() bool { h, _ := w.letters(); return len(h) >= 2 })
+		time.Sleep(time.Minute) // nothing goes on and on
+		headers, _ := w.letters()
+		var got []string
+		for _, h := range headers {
+			if h["dlq_reason"] != "expired" {
+				t.Errorf("dead letter %v", h)
+			}
+			got = append(got, h["dlq_offset"])
+		}
+		slices.Sort(got)
+		if want := []string{fmt.Sprint(offsets[1]), fmt.Sprint(offsets[2])}; !slices.Equal(got, want) {
+			t.Errorf("given up at offsets %v, want %v", got, want)
+		}
+	})
+}
+
+// A new trouble begins with a short pause, however long the one before it lasted.
+func TestPauseBeginsAnew(t *testing.T) {
+	t.Parallel()
+	virtual(t, func(t *testing.T, w *world) {
+		w.cfg.RetryFirst, w.cfg.RetryMost, w.cfg.Poll = 500*time.Millisecond, time.Minute, 5*time.Second
+		d := newDesk(t, func(_ context.Context, run *attempt.Run, _ int) error {
+			run.Follow(attempt.KeyCustomer, "kyc")
+			return nil
+		})
+		var failed, again time.Time
+		d.looks = func(_ context.Context, _ *attempt.Run, nth int) error {
+			switch {
+			case nth <= 10:
+				return outcome.Retry(outcome.ClassServer, true, errTrouble)
+			case nth == 11:
+				return outcome.Wait(outcome.StatusPending, "")
+			case nth == 12:
+				failed = time.Now()
+				return outcome.Retry(outcome.ClassServer, true, errTrouble)
+			}
+			again = time.Now()
+			return nil
+		}
+		w.start(d, false)
+		w.put(w.linked("c1", "e1"))
+		w.until("it has ended", d.finished("e1 kyc"))
+		if pause := again.Sub(failed); pause > 2*time.Second {
+			t.Errorf("after one failure a pause of %s, the first is 500 ms", pause)
+		}
+	})
+}
