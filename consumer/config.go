@@ -11,13 +11,15 @@
 //
 // # What a crash does
 //
-//	before the append to the inbox is acknowledged   the source's record is delivered again: appended twice at worst, known by its identity
+//	before the append to the inbox is acknowledged   the source's record is delivered again: appended twice at worst
 //	before an intent is acknowledged                 nothing was sent; the record is delivered again
 //	after an intent, before the answer is durable    the next owner is in doubt, and repeats the same key and body
 //	before the outcome is acknowledged               the same
-//	after the outcome, before its publication        redelivered: offset = seen, so the recorded outcome is published again, the same bytes
+//	after the outcome, before its publication        redelivered: offset = seen, so the recorded outcome is published again
 //	after the publication, before the commit         the same
 //	a held event's outcome, before its removal       it is found at the start, published again, removed
+//
+// A repeat in the inbox is known by its identity; what is published again has the same IDs and bytes.
 //
 // The package knows nothing of the API, and of no event type: handlers come as function values.
 package consumer

@@ -22,7 +22,7 @@ func orderID(e attempt.Event) string { return strings.TrimPrefix(e.Subject, "ord
 // An event that waits stops nothing, and is woken by a change of what it waits for, in inbox order.
 func TestWaiting(t *testing.T) {
 	t.Parallel()
-	w := real(t)
+	w := sockets(t)
 	d := newDesk(t, func(_ context.Context, run *attempt.Run, _ int) error {
 		switch id := run.Event().ID; {
 		case strings.HasPrefix(id, "wait") && run.Customer().InvestorID == "":
@@ -125,7 +125,7 @@ func TestRetrying(t *testing.T) {
 // A thousand events behind one cost neither their order nor the lane's time.
 func TestManyBehind(t *testing.T) {
 	t.Parallel()
-	w := real(t)
+	w := sockets(t)
 	var mended, open = make(chan struct{}), true
 	d := newDesk(t, func(_ context.Context, run *attempt.Run, _ int) error {
 		select {
@@ -168,7 +168,7 @@ func TestManyBehind(t *testing.T) {
 // A refusal goes to the dead letters and is told; what comes next goes on.
 func TestRejected(t *testing.T) {
 	t.Parallel()
-	w := real(t)
+	w := sockets(t)
 	d := newDesk(t, func(_ context.Context, run *attempt.Run, nth int) error {
 		switch run.Event().ID {
 		case "bad":

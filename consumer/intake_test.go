@@ -23,7 +23,7 @@ import (
 // Valid events of both modes are in the inbox in binary mode, keyed by customer, with where they came from.
 func TestIntake(t *testing.T) {
 	t.Parallel()
-	w := real(t)
+	w := sockets(t)
 	w.start(nil, true)
 	e := w.order("c1", "o1", "structured")
 	e.TraceParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -69,7 +69,7 @@ func TestIntakeDeadLetters(t *testing.T) {
 	for _, unknown := range []bool{false, true} {
 		t.Run(fmt.Sprint("unknown types to the dead letters: ", unknown), func(t *testing.T) {
 			t.Parallel()
-			w := real(t)
+			w := sockets(t)
 			w.cfg.DeadLetterUnknown = unknown
 			d := newDesk(t, nil)
 			w.start(d, true)
@@ -179,7 +179,7 @@ func TestIntakeRestartBeforeCommit(t *testing.T) {
 // A topic that does not exist is left out and looked for again; the others go on.
 func TestIntakeTopicAppears(t *testing.T) {
 	t.Parallel()
-	w := real(t)
+	w := sockets(t)
 	late := broker.Name(t, "late")
 	w.cfg.Upstream = append(w.cfg.Upstream, late)
 	d := newDesk(t, nil)

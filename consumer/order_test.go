@@ -15,7 +15,7 @@ import (
 // The whole way: order of each customer, customers side by side, results with keys, everything committed.
 func TestOrderPerCustomer(t *testing.T) {
 	t.Parallel()
-	w := real(t)
+	w := sockets(t)
 	const customers, each = 20, 15
 	var arrived atomic.Int32
 	all := make(chan struct{}) // closed when all customers are at work at once

@@ -159,7 +159,7 @@ func TestRedelivery(t *testing.T) {
 // A repeat of an event is known by its source and ID, whether the first has ended or is held.
 func TestRepeat(t *testing.T) {
 	t.Parallel()
-	w := real(t)
+	w := sockets(t)
 	d := newDesk(t, func(_ context.Context, run *attempt.Run, nth int) error {
 		if run.Event().ID == "held" && run.Customer().InvestorID == "" {
 			if nth > 1 {

@@ -31,6 +31,9 @@ func (p *partition) end(ctx context.Context, t *task, run *attempt.Run, v *outco
 	}
 	c := newChange(p.store, t.lane.customer)
 	c.objects(run.Changed())
+	if v != nil {
+		c.abandon(t.work.Event.Hash())
+	}
 	c.follow(t.work, run.Follows(), now)
 	home := c.record(t.home)
 	if t.work.Event.ID != "" {

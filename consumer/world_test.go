@@ -38,7 +38,7 @@ type world struct {
 const partitions = 3
 
 // real gives a world on KAFKA_BROKERS, or on an in-process broker, in real time.
-func real(t *testing.T) *world {
+func sockets(t *testing.T) *world {
 	t.Helper()
 	if env := os.Getenv(broker.EnvBrokers); env != "" {
 		return newWorld(t, nil, kafka.Config{Brokers: strings.Split(env, ",")})

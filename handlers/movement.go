@@ -20,9 +20,12 @@ type movement struct {
 	wallet   string // address; empty if none is named
 }
 
+// moveCall makes the call of a movement, with what its body takes from elsewhere.
+type moveCall func(context.Context, attempt.Refs) (distributor.Task, error)
+
 // move makes the call, unless the object has a task: then nothing is asked again. One that came before with other data
 // is rejected.
-func (h *Handlers) move(ctx context.Context, r *attempt.Run, m movement, call func(context.Context, attempt.Refs) (distributor.Task, error)) error {
+func (h *Handlers) move(ctx context.Context, r *attempt.Run, m movement, call moveCall) error {
 	if _, ok := h.offerings[m.offering]; !ok && !r.Begun(m.step) {
 		return outcome.Reject(outcome.UnknownOffering, "offering")
 	}
@@ -54,7 +57,7 @@ func (h *Handlers) move(ctx context.Context, r *attempt.Run, m movement, call fu
 
 // start asks for the task, when investor and wallet are there and nothing else moves what the customer holds. Once the
 // call may have been made the refs of its intent hold, and nothing is chosen again.
-func (h *Handlers) start(ctx context.Context, r *attempt.Run, m movement, call func(context.Context, attempt.Refs) (distributor.Task, error)) (distributor.Task, error) {
+func (h *Handlers) start(ctx context.Context, r *attempt.Run, m movement, call moveCall) (distributor.Task, error) {
 	if r.Begun(m.step) {
 		return call(ctx, nil)
 	}

@@ -4,8 +4,11 @@ import (
 	"maps"
 	"testing"
 	"testing/synctest"
+	"time"
 
+	"distributor-bridge/internal/bridge"
 	"distributor-bridge/internal/sandbox"
+	"distributor-bridge/schemas"
 )
 
 // effectsOfStory are those that the story and its positions have at the API, each once.
@@ -37,4 +40,21 @@ func tellStory(t *testing.T, w *world) {
 	if doubles := w.api.Doubles(); len(doubles) > 0 {
 		t.Errorf("doubled effects: %v", doubles)
 	}
+}
+
+// An order that waited too long is given up, and leaves nothing behind: a corrected one may come in its place.
+func TestExpiredOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newPipes(t, sandbox.Config{})
+		m := w.start(func(cfg *bridge.Config) { cfg.Rules.MaxWait = time.Hour })
+		w.emit(event("early", schemas.TypeOrderPaid, emitted, order("p1", "o1", 300)))
+		w.await("early event.waiting", "early event.rejected")
+		w.emit(
+			event("person", schemas.TypeCustomerVerified, emitted, verified("p1")),
+			event("corrected", schemas.TypeOrderPaid, emitted, order("p1", "o1", 200)),
+		)
+		w.await("corrected credit.succeeded")
+		m.stop()
+		wantLetters(t, w, map[string]string{"early": "expired "}, 1)
+	})
 }

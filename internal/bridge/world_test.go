@@ -254,9 +254,13 @@ func (w *world) read(topic string) []kafka.Record {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	starts, err := w.kafka.StartOffset(context.Background(), topic)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	var records []kafka.Record
 	for partition := range len(ends) {
-		err := w.kafka.Read(context.Background(), topic, partition, 0, ends[partition], func(r kafka.Record) error {
+		err := w.kafka.Read(context.Background(), topic, partition, starts[partition], ends[partition], func(r kafka.Record) error {
 			records = append(records, r)
 			return nil
 		})

@@ -40,7 +40,7 @@ const (
 	Outage    Kind = "outage"    // a gateway answers 503, or Fault.Status
 )
 
-// Resources, as the operation of a fault, is every call but that for a token.
+// Resources is, as the operation of a fault, every call but that for a token.
 const Resources = "resources"
 
 // Fault is something that goes wrong on demand. The zero values of its conditions mean every call, for ever.
@@ -182,7 +182,7 @@ func (c *call) matches(want map[string]any) bool {
 			}
 			continue
 		}
-		var at any = c.value
+		at := c.value
 		for _, part := range strings.Split(name, ".") {
 			fields, _ := at.(map[string]any)
 			at = fields[part]
