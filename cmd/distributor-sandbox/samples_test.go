@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -117,4 +118,10 @@ func personalValues(t *testing.T, events []schemas.Event) []string {
 		t.Fatalf("only %d personal values: the collection misses some", len(values))
 	}
 	return values
+}
+
+// shows says whether text holds a value as a word of its own. A postcode's digits may well be part of a UUID or a time.
+func shows(text, value string) bool {
+	word := regexp.MustCompile(`(^|[^0-9A-Za-z.])` + regexp.QuoteMeta(value) + `($|[^0-9A-Za-z])`)
+	return word.MatchString(text)
 }
