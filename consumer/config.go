@@ -64,6 +64,7 @@ type Config struct {
 	Lease       time.Duration // how long a state write proves ownership; default 10 s
 	Drain       time.Duration // how long what is in hand may take after the end; default 25 s
 	CommitEvery time.Duration // default 1 s
+	Stuck       time.Duration // after which a handler at one event is given up; default 10 min
 	MaxInFlight int           // calls in flight, over all partitions: lanes at work are a few times as many; default 64
 	MaxWindow   int           // records of a partition taken and not done; default 10,000
 
@@ -93,6 +94,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Lease, 10*time.Second)
 	set(&c.Drain, 25*time.Second)
 	set(&c.CommitEvery, time.Second)
+	set(&c.Stuck, 10*time.Minute)
 	if c.MaxInFlight == 0 {
 		c.MaxInFlight = 64
 	}

@@ -40,16 +40,16 @@ func (e *Engine) Run(ctx context.Context) error {
 // session works on the partitions of one generation. Losing partitions and stopping are one path: fetch no more, let the
 // calls in flight end, commit, give the partitions back.
 func (e *Engine) session(ctx context.Context, a *kafka.Assignment) error {
-	work, release := draining(ctx, e.cfg.Drain)
-	defer release()
 	take, end := context.WithCancel(ctx)
 	defer end()
+	work, release := draining(take, e.cfg.Drain)
+	defer release()
 
 	parts, err := e.open(ctx, a)
 	if err != nil {
 		return e.verdict(ctx, err)
 	}
-	errs := make(chan error, len(parts)+1)
+	errs := make(chan error, len(parts)+2)
 	var running sync.WaitGroup
 	for _, p := range parts {
 		running.Go(func() {
@@ -61,6 +61,12 @@ func (e *Engine) session(ctx context.Context, a *kafka.Assignment) error {
 	}
 	running.Go(func() {
 		if err := e.fetch(take, parts, a); err != nil {
+			errs <- err
+			end()
+		}
+	})
+	running.Go(func() {
+		if err := e.watch(take, parts); err != nil {
 			errs <- err
 			end()
 		}
@@ -84,6 +90,22 @@ func (e *Engine) session(ctx context.Context, a *kafka.Assignment) error {
 		}
 	}
 	return e.verdict(ctx, <-errs)
+}
+
+// watch looks for lanes that have been at one thing for longer than any handler may take, until ctx ends. Such a handler
+// is given up like all that is in hand when a session ends, and its event attempted again by the partition's next owner.
+func (e *Engine) watch(ctx context.Context, parts map[int]*partition) error {
+	for {
+		pause(ctx, e.cfg.Stuck/4)
+		if ctx.Err() != nil {
+			return nil
+		}
+		for _, p := range parts {
+			if since := p.longest(time.Now()); since > e.cfg.Stuck {
+				return fmt.Errorf("inbox partition %d: a handler has been at one event for %s", p.number, since)
+			}
+		}
+	}
 }
 
 // lastCommit is how long a generation's last commit may take.

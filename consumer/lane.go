@@ -15,13 +15,14 @@ import (
 
 // lane is the work of one customer: one thing at a time, the inbox's records in their order, what is held in between.
 //
-// queue, queued, running and wake belong to the partition's mutex. The rest belongs to the goroutine that runs the lane, and
+// queue, queued, running, began and wake belong to the partition's mutex. The rest belongs to the goroutine that runs the lane, and
 // while none runs to whoever holds the mutex.
 type lane struct {
 	customer string
 	queue    []kafka.Record // taken from the inbox, not worked on yet
 	queued   bool           // it is to be started
 	running  bool
+	began    time.Time // when it began the thing that it is at; zero while it is at none
 	wake     time.Time // when to run the lane again; zero: only for a record
 
 	items []*item // what the customer's records hold, by offset

@@ -162,6 +162,8 @@ func (p *partition) step(take, work context.Context, l *lane) (more bool, err er
 	if take.Err() != nil {
 		return false, nil
 	}
+	p.at(l, time.Now())
+	defer p.at(l, time.Time{})
 	if it := l.next(p.records(l), time.Now()); it != nil {
 		return true, p.resume(take, work, l, it)
 	}
@@ -174,6 +176,26 @@ func (p *partition) step(take, work context.Context, l *lane) (more bool, err er
 		p.finish(record.Offset)
 	}
 	return true, err
+}
+
+// at takes note of when the lane began the thing that it is at.
+func (p *partition) at(l *lane, began time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l.began = began
+}
+
+// longest gives how long a lane has been at one thing, of all the longest.
+func (p *partition) longest(now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var longest time.Duration
+	for _, l := range p.lanes {
+		if !l.began.IsZero() {
+			longest = max(longest, now.Sub(l.began))
+		}
+	}
+	return longest
 }
 
 // pop gives the lane's next record. If there is none the lane stops to run, in the same moment: a record that comes

@@ -83,13 +83,14 @@ type Group struct {
 	client *Client
 	cfg    GroupConfig
 	log    zerolog.Logger
+	sticky *sticky
 }
 
 // Group starts nothing; Run does.
 func (c *Client) Group(cfg GroupConfig) *Group {
 	cfg.Topics = slices.Clone(cfg.Topics)
 	slices.Sort(cfg.Topics)
-	return &Group{client: c, cfg: cfg.withDefaults(), log: c.log.With().Str("group", cfg.ID).Logger()}
+	return &Group{client: c, cfg: cfg.withDefaults(), sticky: &sticky{}, log: c.log.With().Str("group", cfg.ID).Logger()}
 }
 
 // errTopics is the cause of ctx when topics have come, gone or grown: not an end, the group is joined anew.
@@ -174,6 +175,7 @@ func (g *Group) join(ctx context.Context, present map[string]int, session Sessio
 			continue
 		}
 		m.id = gen.MemberID
+		g.sticky.own(owned(gen))
 		if !alarm.Allow() {
 			g.log.Error().Int32("generation", gen.ID).Msg("kafka: the group rebalances again and again")
 		}

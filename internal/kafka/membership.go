@@ -24,6 +24,7 @@ func (m *membership) start(topics []string) (err error) {
 		ID:                cfg.ID,
 		Brokers:           c.cfg.Brokers,
 		Topics:            topics,
+		GroupBalancers:    []kafkago.GroupBalancer{m.group.sticky},
 		HeartbeatInterval: cfg.HeartbeatInterval,
 		SessionTimeout:    cfg.SessionTimeout,
 		RebalanceTimeout:  cfg.RebalanceTimeout,
