@@ -7,6 +7,8 @@ SHELL := /bin/bash
 GO ?= go
 # Time that make fuzz spends on each target.
 FUZZTIME ?= 20s
+# Options of make bench; distributor-sandbox bench --help tells them.
+BENCH ?=
 # What make test-kafka runs on the real broker.
 KAFKA_TESTS ?= ./...
 
@@ -35,6 +37,10 @@ vet:
 race: ## All tests with the race detector (needs gcc)
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
 
+.PHONY: crash
+crash: ## Kill a bridge at every one of its writes and calls, in every idempotency mode (make test: at a sample)
+	$(GO) test -count=1 -timeout 20m -run TestKilledAnywhere ./internal/bridge -every-point
+
 .PHONY: lint
 lint: $(GOLANGCI) ## Static checks; the linter is built from its sources, once
 	$(GO) mod tidy -diff
@@ -56,7 +62,11 @@ fuzz: ## Each fuzz target for FUZZTIME (20s)
 	done
 
 .PHONY: bench
-bench: ## All benchmarks
+bench: ## Measure the bridge: BENCH='--libs build/kafka/libs --in-flight 256' and the like
+	@$(GO) run ./cmd/distributor-sandbox bench $(BENCH)
+
+.PHONY: bench-go
+bench-go: ## All benchmarks of packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: test-kafka
@@ -69,4 +79,4 @@ $(KAFKA_LIBS)/.complete: $(KAFKA_POM)
 	@touch $@
 
 .PHONY: check
-check: lint test race test-kafka ## All of it: vet, lint, test, race, test-kafka
+check: lint test race crash test-kafka ## All of it: vet, lint, test, race, crash, test-kafka
