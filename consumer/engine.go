@@ -155,10 +155,12 @@ func (e *Engine) open(ctx context.Context, a *kafka.Assignment) (map[int]*partit
 	}
 	slots := make(chan struct{}, lanesPerCall*e.cfg.MaxInFlight)
 	for _, number := range a.Partitions[e.cfg.Inbox] {
+		began := time.Now()
 		store, err := e.store(ctx, number)
 		if err != nil {
 			return nil, err
 		}
+		e.cfg.Log.Info().Int("partition", number).Int("objects", store.Len()).Dur("took_ms", time.Since(began)).Msg("partition taken")
 		parts[number] = newPartition(&e.cfg, slots, number, store)
 	}
 	return parts, nil

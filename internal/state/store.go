@@ -270,6 +270,17 @@ func (s *Store) Keys(customer string) []string {
 	return slices.Sorted(maps.Keys(s.records[customer]))
 }
 
+// Len gives the number of objects.
+func (s *Store) Len() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	n := 0
+	for _, of := range s.records {
+		n += len(of)
+	}
+	return n
+}
+
 // Customers gives all customers of the partition, sorted.
 func (s *Store) Customers() []string {
 	s.mu.RLock()
