@@ -29,6 +29,8 @@ type cli struct {
 	API   APICmd   `cmd:"" name:"api" help:"Serve the Distributor API alone, as a sandbox."`
 	Emit  EmitCmd  `cmd:"" help:"Send events: samples, a file of them, or a stream at a rate."`
 	Kafka KafkaCmd `cmd:"" name:"kafka" help:"Run a command against a real Apache Kafka that lives as long as the command."`
+
+	benchCommands `embed:""`
 }
 
 const description = `The Distributor Bridge without anything around it: a broker, the Distributor API and sample events, all on this

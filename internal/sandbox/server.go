@@ -158,8 +158,12 @@ func (s *Server) Handler() http.Handler {
 // Serve serves on ln until ctx ends, lets calls in flight end for 5 s, and closes ln. Calls that a fault keeps waiting
 // end with ctx. The error is nil when ctx ended it.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	return serve(ctx, ln, s.Handler())
+}
+
+func serve(ctx context.Context, ln net.Listener, handler http.Handler) error {
 	server := &http.Server{
-		Handler:           s.Handler(),
+		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		BaseContext: func(net.Listener) context.Context {
 			return context.WithValue(ctx, lifeKey{}, ctx.Done())

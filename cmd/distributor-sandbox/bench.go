@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"distributor-bridge/internal/bridge"
+	"distributor-bridge/internal/broker"
+	"distributor-bridge/internal/kafka"
+	"distributor-bridge/internal/sandbox"
+)
+
+// BenchCmd is "distributor-sandbox bench".
+type BenchCmd struct {
+	Events     int           `default:"20000" placeholder:"N" help:"Events to be done, each with one call; 60000 or more for numbers to be quoted (default ${default})."`
+	Customers  int           `default:"2000" placeholder:"N" help:"Customers that they are of (default ${default})."`
+	Skew       float64       `placeholder:"S" help:"Some customers have more events than others: Zipf's law with this exponent, above 1. Default: all alike."`
+	Partitions int           `default:"8" placeholder:"N" help:"Partitions of each topic (default ${default})."`
+	InFlight   int           `default:"64" placeholder:"N" help:"Calls in flight: the bridge's rules.max_in_flight, and the bare client's connections (default ${default})."`
+	Latency    time.Duration `default:"20ms" help:"How long the API takes for a call (default ${default})."`
+
+	BlockedCustomer bool `help:"One customer more, whose calls take 5 s each. Its events are not counted: how much does it hold up the others?"`
+
+	Libs         string `placeholder:"DIR" help:"Folder with the jars of Apache Kafka, which is started for the run; make test-kafka fetches them."`
+	Profile      string `placeholder:"FILE" help:"Write a CPU profile of the bridge, for go tool pprof."`
+	AllocProfile string `placeholder:"FILE" help:"Write a profile of what the bridge has allocated."`
+	JSON         bool   `name:"json" help:"One JSON object instead of a table."`
+}
+
+// benchCommands are the benchmark, and what it runs in processes of their own.
+type benchCommands struct {
+	Bench       BenchCmd       `cmd:"" help:"Measure the bridge: events a second, order, latency, processor and memory."`
+	BenchBroker benchBrokerCmd `cmd:"" hidden:""`
+	BenchAPI    benchAPICmd    `cmd:"" hidden:"" name:"bench-api"`
+	BenchBridge benchBridgeCmd `cmd:"" hidden:""`
+}
+
+// Help is the rest of the command's help.
+func (BenchCmd) Help() string {
+	return `The broker, the API and the bridge run as processes of their own, on this machine. The broker is in memory, or a real
+Apache Kafka (--libs), or any that KAFKA_BROKERS names (topics named bench-* are left there). The API answers from memory
+after a fixed latency, and sees for itself whether the order was kept and no effect came twice.
+
+How it is measured:
+  1 customers are linked, through the bridge: none of it counts
+  2 a bare HTTP client makes the first half of its calls, with as many connections
+  3 all events (customer.wallet_added: one call each) are written upstream; then the bridge starts, and always has work.
+    Rates, of bridge and bare client alike, are counted between the 10th and the 90th percent of what is done. Processor
+    time is the bridge's from its start to the last result, intake included, without loading the program; its log, at level
+    info as by default, goes to /dev/null. Memory is the most that was resident.
+  4 events come at half that rate for 5 s: latency is from append to the inbox to the sending of the result, by the
+    timestamps of both records
+  5 the bare client makes the other half of its calls
+
+It exits 1 if an event was lost, out of order, or had its effect twice. --json fields: events_per_second,
+share_of_bare_client, order_inversions, duplicate_effects, p50_ms, p99_ms, cpu_seconds_per_1000_events,
+peak_memory_bytes, bare_client_per_second, most_in_flight, repeated_calls, lost_events, other_results, share_of_order_limit
+(with --skew: of what the order of the busiest customer's events permits), took_seconds, and the options.`
+}
+
+// Validate is called by kong.
+func (c *BenchCmd) Validate() error {
+	var errs []error
+	positive := func(name string, n int) {
+		if n < 1 {
+			errs = append(errs, fmt.Errorf("--%s: want at least 1", name))
+		}
+	}
+	positive("customers", c.Customers)
+	positive("partitions", c.Partitions)
+	positive("in-flight", c.InFlight)
+	if c.Events < 100 {
+		errs = append(errs, errors.New("--events: want at least 100"))
+	}
+	if c.Skew != 0 && c.Skew <= 1 {
+		errs = append(errs, errors.New("--skew: want more than 1"))
+	}
+	if c.Latency < 0 || c.Latency > 10*time.Second {
+		errs = append(errs, errors.New("--latency: want 0 to 10s"))
+	}
+	return errors.Join(errs...)
+}
+
+// bench is a run.
+type bench struct {
+	cmd    *BenchCmd
+	t      terminal
+	prefix string // of all names on the broker
+
+	brokers []string
+	api     string // base URL of the sandbox
+	client  *kafka.Client
+	load    *workload
+
+	report benchReport
+}
+
+const (
+	// slowCall is how long calls of the blocked customer take.
+	slowCall = 5 * time.Second
+	// easy is how long events come at half the rate.
+	easy = 5 * time.Second
+)
+
+// Run measures, and tells.
+func (c *BenchCmd) Run(ctx context.Context, t terminal) error {
+	load, err := newWorkload(c)
+	if err != nil {
+		return err
+	}
+	b := &bench{cmd: c, t: t, prefix: "bench-" + uuid.NewString()[:8] + ".", load: load, report: newBenchReport(c)}
+	if err := b.run(ctx); err != nil {
+		if ctx.Err() != nil {
+			return errors.New("interrupted")
+		}
+		return err
+	}
+	if err := b.report.tell(t, c.JSON); err != nil {
+		return fmt.Errorf("print the report: %w", err)
+	}
+	return b.report.verdict()
+}
+
+func (b *bench) run(ctx context.Context) error {
+	api, err := b.startAPI(ctx)
+	if err != nil {
+		return err
+	}
+	defer api.stop()
+	kept, err := b.startBroker(ctx)
+	if err != nil {
+		return err
+	}
+	defer kept.stop()
+	b.client, err = kafka.New(kafka.Config{Brokers: b.brokers, ClientID: "distributor-sandbox"})
+	if err != nil {
+		return err
+	}
+	defer b.client.Close()
+	if err := b.makeTopics(ctx); err != nil {
+		return err
+	}
+	if err := b.link(ctx); err != nil {
+		return fmt.Errorf("link the customers: %w", err)
+	}
+	half := b.cmd.Events / 2
+	before, err := b.bare(ctx, half)
+	if err != nil {
+		return fmt.Errorf("bare client: %w", err)
+	}
+	if err := b.measure(ctx); err != nil {
+		return fmt.Errorf("bridge: %w", err)
+	}
+	after, err := b.bare(ctx, half)
+	if err != nil {
+		return fmt.Errorf("bare client: %w", err)
+	}
+	b.report.BarePerSecond = 2 / (1/before + 1/after) // of all calls over all the time
+	b.report.ShareOfBare = b.report.EventsPerSecond / b.report.BarePerSecond
+	return nil
+}
+
+func (b *bench) startAPI(ctx context.Context) (*child, error) {
+	args := []string{"bench-api", "--latency", b.cmd.Latency.String()}
+	if b.cmd.BlockedCustomer {
+		args = append(args, "--slow", investorID(b.load.blocked()))
+	}
+	api, hello, err := startChild(ctx, b.t, args...)
+	if err != nil {
+		return nil, err
+	}
+	b.api = "http://" + hello.Addrs[0]
+	return api, nil
+}
+
+// startBroker gives nil if the broker is not ours to start.
+func (b *bench) startBroker(ctx context.Context) (*child, error) {
+	args := []string{"bench-broker"}
+	env := b.t.env(broker.EnvBrokers)
+	switch {
+	case b.cmd.Libs != "":
+		libs, err := filepath.Abs(b.cmd.Libs)
+		if err != nil {
+			return nil, err
+		}
+		if jars, err := filepath.Glob(filepath.Join(libs, "*.jar")); err != nil || len(jars) == 0 {
+			return nil, fmt.Errorf("--libs: no jars in %s (make test-kafka fetches them)", b.cmd.Libs)
+		}
+		args = append(args, "--libs", libs)
+		b.report.Broker = "apache"
+	case env != "":
+		b.brokers, b.report.Broker = strings.Split(env, ","), "external"
+		return nil, nil
+	default:
+		b.report.Broker = "in-process"
+	}
+	kept, hello, err := startChild(ctx, b.t, args...)
+	if err != nil {
+		return nil, err
+	}
+	b.brokers = hello.Addrs
+	return kept, nil
+}
+
+// startBridge starts a bridge, with more arguments.
+func (b *bench) startBridge(ctx context.Context, more ...string) (*child, error) {
+	c, _, err := startChild(ctx, b.t, append([]string{
+		"bench-bridge", "--brokers", strings.Join(b.brokers, ","), "--api", b.api + sandbox.Base, "--prefix", b.prefix,
+		"--partitions", fmt.Sprint(b.cmd.Partitions), "--in-flight", fmt.Sprint(b.cmd.InFlight),
+	}, more...)...)
+	return c, err
+}
+
+// upstream is the topic of the events.
+func (b *bench) upstream() string { return benchConfig(b.prefix, b.cmd.Partitions).Topics.Upstream[0] }
+
+func (b *bench) topics() bridge.TopicNames {
+	return benchConfig(b.prefix, b.cmd.Partitions).Topics.Names()
+}
+
+func (b *bench) makeTopics(ctx context.Context) error {
+	specs := bridge.TopicSpecs(benchConfig(b.prefix, b.cmd.Partitions))
+	specs = append(specs, kafka.TopicSpec{Name: b.upstream(), Partitions: b.cmd.Partitions, Replication: 1})
+	if _, err := b.client.CreateTopics(ctx, specs); err != nil {
+		return fmt.Errorf("make the topics: %w", err)
+	}
+	return nil
+}
+
+// benchConfig is a bridge's, but for where it finds broker and API.
+func benchConfig(prefix string, partitions int) bridge.Config {
+	cfg := bridge.Default()
+	cfg.Topics.Prefix, cfg.Topics.Partitions, cfg.Topics.Upstream = prefix, partitions, []string{prefix + "upstream"}
+	cfg.Topics.Replication, cfg.Topics.MinInsyncReplicas = 1, 1
+	cfg.Group.Name = prefix + "bridge"
+	cfg.API.ClientID, cfg.API.ClientSecret = "bench", "bench"
+	return cfg
+}

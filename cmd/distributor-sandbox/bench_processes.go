@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"distributor-bridge/internal/bridge"
+	"distributor-bridge/internal/broker"
+	"distributor-bridge/internal/sandbox"
+)
+
+// benchBrokerCmd is the broker's process.
+type benchBrokerCmd struct {
+	Libs string
+}
+
+// Run serves until the parent ends it.
+func (c *benchBrokerCmd) Run(ctx context.Context, t terminal) error {
+	ctx, cancel := obey(ctx, os.Stdin, func(string) {})
+	defer cancel()
+	if c.Libs == "" {
+		b, err := broker.Start(broker.Config{})
+		if err != nil {
+			return err
+		}
+		defer b.Close()
+		if err := say(t.stdout, hello{Addrs: b.Addrs()}); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return nil
+	}
+	dir, err := os.MkdirTemp("", "distributor-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // it is in the system's temporary folder
+	starting, stop := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("no answer within %s", startLimit))
+	b, err := broker.Apache(starting, broker.ApacheConfig{Libs: c.Libs, Dir: dir})
+	stop()
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if err := say(t.stdout, hello{Addrs: b.Addrs()}); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// benchAPICmd is the API's process.
+type benchAPICmd struct {
+	Latency time.Duration
+	Slow    string // ID of the investor whose calls take slowCall
+}
+
+// Run serves until the parent ends it.
+func (c *benchAPICmd) Run(ctx context.Context, t terminal) error {
+	ctx, cancel := obey(ctx, os.Stdin, func(string) {})
+	defer cancel()
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	if err := say(t.stdout, hello{Addrs: []string{ln.Addr().String()}}); err != nil {
+		return err
+	}
+	api := sandbox.NewFast(sandbox.FastConfig{Latency: c.Latency, Slow: map[string]time.Duration{c.Slow: slowCall}})
+	return api.Serve(ctx, ln)
+}
+
+// benchBridgeCmd is the process of the bridge that is measured. At the order "usage" it tells what it has used, and writes
+// its profiles.
+type benchBridgeCmd struct {
+	Brokers              []string
+	API                  string
+	Prefix               string
+	Partitions, InFlight int
+	Profile              string
+	AllocProfile         string
+}
+
+// usage is what a bridge has used.
+type usage struct {
+	CPUSeconds float64 `json:"cpu_seconds"` // user and system, since it began to run
+	PeakBytes  int64   `json:"peak_bytes"`  // resident, since the process began
+}
+
+const orderUsage = "usage"
+
+// Run works until the parent ends it.
+func (c *benchBridgeCmd) Run(ctx context.Context, t terminal) error {
+	log, err := benchLog(t)
+	if err != nil {
+		return err
+	}
+	cfg := benchConfig(c.Prefix, c.Partitions)
+	cfg.Kafka.Brokers, cfg.API.BaseURL, cfg.Rules.MaxInFlight, cfg.Log = c.Brokers, c.API, c.InFlight, log
+	b, err := bridge.New(cfg)
+	if err != nil {
+		return err
+	}
+	before, err := processorTime()
+	if err != nil {
+		return err
+	}
+	if err := c.startProfile(); err != nil {
+		return err
+	}
+	ctx, cancel := obey(ctx, os.Stdin, func(order string) {
+		if order != orderUsage {
+			return
+		}
+		u, err := c.used(before)
+		if err == nil {
+			err = say(t.stdout, u)
+		}
+		if err != nil {
+			fmt.Fprintln(t.stderr, err) // the parent, who waits for an answer, sees that there is none
+			os.Exit(1)
+		}
+	})
+	defer cancel()
+	if err := say(t.stdout, hello{}); err != nil {
+		return err
+	}
+	return b.Run(ctx)
+}
+
+// benchLog writes all lines, as a bridge in production does, to where nobody reads them; those that tell of trouble also to
+// standard error.
+func benchLog(t terminal) (zerolog.Logger, error) {
+	nowhere, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return zerolog.Nop(), err
+	}
+	trouble := &zerolog.FilteredLevelWriter{Writer: zerolog.LevelWriterAdapter{Writer: t.stderr}, Level: zerolog.ErrorLevel}
+	return zerolog.New(zerolog.MultiLevelWriter(nowhere, trouble)).Level(zerolog.InfoLevel).With().Timestamp().Logger(), nil
+}
+
+func (c *benchBridgeCmd) startProfile() error {
+	if c.Profile == "" {
+		return nil
+	}
+	f, err := os.Create(c.Profile) // open until the profile is whole; the process's end closes it
+	if err != nil {
+		return err
+	}
+	return pprof.StartCPUProfile(f)
+}
+
+func (c *benchBridgeCmd) used(before time.Duration) (usage, error) {
+	now, err := processorTime()
+	if err != nil {
+		return usage{}, err
+	}
+	peak, err := peakMemory()
+	if err != nil {
+		return usage{}, err
+	}
+	pprof.StopCPUProfile()
+	if c.AllocProfile != "" {
+		f, err := os.Create(c.AllocProfile)
+		if err != nil {
+			return usage{}, err
+		}
+		defer f.Close()
+		if err := pprof.Lookup("allocs").WriteTo(f, 0); err != nil {
+			return usage{}, fmt.Errorf("write the profile: %w", err)
+		}
+	}
+	return usage{CPUSeconds: (now - before).Seconds(), PeakBytes: peak}, nil
+}
+
+// processorTime is what this process has used, user and system.
+func processorTime() (time.Duration, error) {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0, fmt.Errorf("ask for the processor time: %w", err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), nil
+}
+
+// peakMemory is the most that was resident of this process, in bytes. (Rusage has the parent's as well: the most of all that
+// ran in the process, before exec too.)
+func peakMemory() (int64, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, fmt.Errorf("ask for the memory: %w", err)
+	}
+	lines := bufio.NewScanner(bytes.NewReader(status))
+	for lines.Scan() {
+		if rest, ok := strings.CutPrefix(lines.Text(), "VmHWM:"); ok {
+			kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			return kb << 10, err
+		}
+	}
+	return 0, errors.New("ask for the memory: no VmHWM in /proc/self/status")
+}
