@@ -94,6 +94,7 @@ func ExampleContract_NewResult() {
 	// ce_time: 2026-01-19T08:00:07Z
 	// ce_correlationid: 8c1f
 	// ce_causationid: 8c1f
+	// ce_causationsource: /payments
 	// content-type: application/json
 	// {"customer_id":"42","order_id":"1001","investment_id":"16fd2706","status":"PAID","previous_status":"ACCEPTED"}
 }

@@ -33,6 +33,10 @@ func ResultID(causeSource, causeID, resultType, key string) string {
 	return uuid.NewSHA1(resultSpace, b.Bytes()).String()
 }
 
+// AttrCausationSource is an extension of ours: the source of the event that caused a result. Together with causationid it is
+// that event's identity; IDs alone are unique within a source only.
+const AttrCausationSource = "causationsource"
+
 // Cause is the event that a result comes from, as far as the result tells it.
 type Cause struct {
 	Source        string
@@ -88,6 +92,7 @@ func (c *Contract) NewResult(r Result) (Event, error) {
 		TraceParent:     r.Cause.TraceParent,
 		DataContentType: mediaJSON,
 		Data:            data,
+		Extensions:      map[string]string{AttrCausationSource: r.Cause.Source},
 	}
 	if e.Source == "" {
 		e.Source = DefaultSource

@@ -27,6 +27,7 @@ func TestNewResult(t *testing.T) {
 		Source: "distributor-bridge", Type: "distributor.customer.registered", Name: "customer.registered",
 		Subject: "customer/42", Time: when.UTC(), CustomerID: "42", CorrelationID: "e-1", CausationID: "e-1",
 		DataContentType: "application/json", Data: []byte(`{"customer_id":"42","investor_id":"i-1"}`),
+		Extensions: map[string]string{"causationsource": "/onboarding"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %s\nwant %s", dump(got), dump(want))

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
 	"distributor-bridge/consumer"
@@ -122,16 +123,47 @@ func (b *Bridge) Run(ctx context.Context) error {
 	return stages.Wait()
 }
 
-// ready waits until the brokers answer, and sees to it that they take the session timeout.
+// ready waits until the brokers answer, and sees to it that they take the session timeout and have the bridge's topics: no
+// call may be made whose result could not be told.
 func (b *Bridge) ready(ctx context.Context) error {
-	err := b.client.CheckGroupLimits(ctx, b.cfg.Group.Session)
-	if ctx.Err() != nil {
-		return nil
+	for {
+		err := b.check(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		b.cfg.Log.Warn().Err(err).Msg("the brokers do not answer: they are asked until they do")
 	}
-	if err != nil {
+}
+
+// patience is how long the brokers may take for the answers that are needed before the start.
+const patience = 5 * time.Second
+
+func (b *Bridge) check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := b.client.CheckGroupLimits(ctx, b.cfg.Group.Session); err != nil {
 		return fmt.Errorf("check the brokers: %w", err)
 	}
-	return nil
+	names := b.cfg.Topics.Names()
+	own := []string{names.Inbox, names.Results, names.DeadLetters, names.State}
+	have, err := b.client.Topics(ctx, own...)
+	if err != nil {
+		return fmt.Errorf("look at the topics: %w", err)
+	}
+	var wrong []error
+	for _, name := range own {
+		switch info, ok := have[name]; {
+		case !ok:
+			wrong = append(wrong, fmt.Errorf("topic %s does not exist: run distributor-bridge topics create", name))
+		case info.Partitions != b.cfg.Topics.Partitions:
+			wrong = append(wrong, fmt.Errorf("topic %s has %d partitions, topics.partitions says %d: the number is fixed for ever",
+				name, info.Partitions, b.cfg.Topics.Partitions))
+		}
+	}
+	return errors.Join(wrong...)
 }
 
 func (b *Bridge) close() {
@@ -163,13 +195,35 @@ func (b *Bridge) report(r consumer.Report) {
 	if r.Behind {
 		line = line.Bool("behind", true)
 	}
-	if e := r.Error; e != nil {
-		line = line.Str("reason", string(e.Reason)).Str("class", string(e.Class)).Str("step", e.Step).
-			Int("status", e.Status).Strs("fields", e.Fields).AnErr("cause", e.Err).Int("tries", r.Tries)
+	if r.Error != nil {
+		line = line.EmbedObject(reason{r.Error}).Int("tries", r.Tries)
 	}
 	line.Msg(message(r))
 	if b.cfg.Report != nil {
 		b.cfg.Report(r)
+	}
+}
+
+// reason logs what is known of a verdict.
+type reason struct{ *outcome.Error }
+
+// MarshalZerologObject leaves out what says nothing.
+func (r reason) MarshalZerologObject(line *zerolog.Event) {
+	line.Str("reason", string(r.Reason))
+	if r.Class != "" {
+		line.Str("class", string(r.Class))
+	}
+	if r.Step != "" {
+		line.Str("step", r.Step)
+	}
+	if r.Status != 0 {
+		line.Int("status", r.Status)
+	}
+	if len(r.Fields) > 0 {
+		line.Strs("fields", r.Fields)
+	}
+	if r.Err != nil {
+		line.AnErr("cause", r.Err)
 	}
 }
 

@@ -114,6 +114,7 @@ func (g *Group) Run(ctx context.Context, session Session) error {
 			g.log.Warn().Err(err).Msg("kafka: topics of the group are not known")
 			fallthrough
 		case len(present) == 0:
+			g.log.Warn().Strs("topics", g.cfg.Topics).Msg("kafka: none of the topics exists: they are looked for again")
 			_ = wait(ctx, g.cfg.TopicPoll)
 			continue
 		}
@@ -163,7 +164,7 @@ func (g *Group) join(ctx context.Context, present map[string]int, session Sessio
 	defer m.leave(ctx)
 	alarm := rate.NewLimiter(rate.Every(2*time.Second), 5)
 	for {
-		gen, err := m.member.Next(ctx)
+		gen, err := m.next(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil

@@ -45,6 +45,34 @@ func (m *membership) start(topics []string) (err error) {
 	return nil
 }
 
+// next gives the next generation. While the group's other members drain, or a lost one is waited for, it says so.
+func (m *membership) next(ctx context.Context) (*kafkago.Generation, error) {
+	began := time.Now()
+	ticker := time.NewTicker(sayWaiting)
+	defer ticker.Stop()
+	got := make(chan struct{})
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		for {
+			select {
+			case <-ticker.C:
+				m.group.log.Info().Dur("waited_ms", time.Since(began)).
+					Msg("kafka: waiting for the group: other members drain, or one that is lost is waited for")
+			case <-got:
+				return
+			}
+		}
+	}()
+	gen, err := m.member.Next(ctx)
+	close(got)
+	<-said
+	return gen, err
+}
+
+// sayWaiting is how often a member that waits for its group says so.
+const sayWaiting = 10 * time.Second
+
 // errGeneration is the cause of a session's ctx when the group rebalances, or the membership is lost.
 var errGeneration = errors.New("the group's generation has ended")
 
