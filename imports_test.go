@@ -39,6 +39,7 @@ var policy = []row{
 
 	// Test doubles know nothing of the product, so that both can be wrong only separately.
 	{"internal/sandbox", nothing},
+	{"internal/sandbox/guide", nothing}, // strangers to the sandbox, for tests only: see outside
 	{"internal/broker", nothing},
 
 	// Wiring, and the programs. Test doubles are linked in one of them only.
@@ -52,13 +53,15 @@ var policy = []row{
 // testsMayAlso is what test files may import beyond their package's row, and beyond the packages that those of the row may
 // import: the doubles that a test runs against, and the front door. A test of a part drives it either through its own
 // exported names or through the whole program, never through a neighbour: that would be a dependency that the table denies.
-var testsMayAlso = []string{"internal/sandbox", "internal/broker", "internal/bridge"}
+var testsMayAlso = []string{"internal/sandbox", "internal/sandbox/guide", "internal/broker", "internal/bridge"}
 
 // outside says which package alone may import a library of others, and all packages below its path; tests may.
 var outside = map[string]string{
 	"github.com/segmentio/kafka-go": "internal/kafka",  // its traps are known, and avoided, in one place
 	"github.com/twmb/franz-go":      "internal/broker", // the in-process broker is a double
 	"testing":                       "internal/broker",
+	// Not of others, but for tests alone all the same: no package imports it.
+	module + "/internal/sandbox/guide": "internal/sandbox/guide",
 }
 
 // notInTheBridge is what the bridge's program must not hold, directly or through others.

@@ -67,6 +67,8 @@ type Config struct {
 	Stuck       time.Duration // after which a handler at one event is given up; default 10 min
 	MaxInFlight int           // calls in flight, over all partitions: lanes at work are a few times as many; default 64
 	MaxWindow   int           // records of a partition taken and not done; default 10,000
+	MaxPayload  int           // bytes of the records that wait for their lane, over all partitions; default 64 MiB
+	MaxState    int           // bytes of one write to the state topic, as the topic takes it; default 1 MiB
 
 	// DeadLetterUnknown sends events of an unknown type to the dead letters; else they are skipped and counted.
 	DeadLetterUnknown bool
@@ -100,6 +102,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxWindow == 0 {
 		c.MaxWindow = 10_000
+	}
+	if c.MaxPayload == 0 {
+		c.MaxPayload = 64 << 20
 	}
 	if c.SendBefore == nil {
 		c.SendBefore = func(ctx context.Context, _ time.Time) context.Context { return ctx }

@@ -124,9 +124,10 @@ func (e *Engine) verdict(ctx context.Context, err error) error {
 	return nil
 }
 
-// lanesPerCall is how many lanes may be at work for one call in flight: the others write to Kafka. With more of them
-// intents would be written long before their call's turn, which eats the lease. (The API's client limits the calls.)
-const lanesPerCall = 3
+// lanesPerCall is how many lanes of a partition may be at work for one call in flight: the others write to Kafka. With more
+// of them intents would be written long before their call's turn, which eats the lease. (The API's client limits the calls,
+// over all partitions.)
+const lanesPerCall = 2
 
 // errInbox is that of an inbox that does not fit the configuration.
 var errInbox = errors.New("the inbox does not fit the configuration")
@@ -153,7 +154,6 @@ func (e *Engine) open(ctx context.Context, a *kafka.Assignment) (map[int]*partit
 			e.drop(number)
 		}
 	}
-	slots := make(chan struct{}, lanesPerCall*e.cfg.MaxInFlight)
 	for _, number := range a.Partitions[e.cfg.Inbox] {
 		began := time.Now()
 		store, err := e.store(ctx, number)
@@ -161,7 +161,18 @@ func (e *Engine) open(ctx context.Context, a *kafka.Assignment) (map[int]*partit
 			return nil, err
 		}
 		e.cfg.Log.Info().Int("partition", number).Int("objects", store.Len()).Dur("took_ms", time.Since(began)).Msg("partition taken")
-		parts[number] = newPartition(&e.cfg, slots, number, store)
+		ends, err := e.cfg.Client.EndOffset(ctx, e.cfg.Inbox) // after the last owner has written its last
+		if err != nil {
+			return nil, fmt.Errorf("look at the inbox: %w", err)
+		}
+		if highest := store.Highest(); highest >= ends[number] {
+			// Its events would be taken for repeats of others at the same offsets.
+			e.cfg.Log.Error().Int("partition", number).Int64("known", highest).Int64("end", ends[number]).
+				Msg("the inbox ends before what was taken from it: it was made anew, or truncated; the partition stands still")
+			e.drop(number)
+			continue
+		}
+		parts[number] = newPartition(&e.cfg, number, store)
 	}
 	return parts, nil
 }
@@ -170,15 +181,16 @@ func (e *Engine) open(ctx context.Context, a *kafka.Assignment) (map[int]*partit
 func (e *Engine) store(ctx context.Context, number int) (*state.Store, error) {
 	if store := e.stores[number]; store != nil {
 		err := store.Retake(ctx)
-		if err != nil {
-			e.drop(number)
+		if err == nil {
+			return store, nil
 		}
-		return store, err
+		e.cfg.Log.Info().Err(err).Int("partition", number).Msg("state is read from its start: others have owned the partition")
+		e.drop(number)
 	}
 	store, err := state.Open(ctx, state.Config{
 		Client: e.cfg.Client, Topic: e.cfg.State, Partition: number, Partitions: e.cfg.Partitions,
 		TransactionalID: fmt.Sprintf("%s-%s-%d", e.cfg.Group.ID, e.cfg.State, number),
-		Owner:           e.cfg.Owner, Lease: e.cfg.Lease,
+		Owner:           e.cfg.Owner, Lease: e.cfg.Lease, MaxBytes: e.cfg.MaxState,
 	})
 	if err != nil {
 		return nil, err
@@ -217,7 +229,7 @@ func (e *Engine) fetch(ctx context.Context, parts map[int]*partition, a *kafka.A
 	full := map[int]bool{}
 	for {
 		for number := range full {
-			if parts[number].open() <= e.cfg.MaxWindow/2 {
+			if parts[number].fullness(len(parts)) <= 0.5 {
 				f.Resume(kafka.TopicPartition{Topic: e.cfg.Inbox, Partition: number})
 				delete(full, number)
 			}
@@ -229,8 +241,9 @@ func (e *Engine) fetch(ctx context.Context, parts map[int]*partition, a *kafka.A
 		for _, got := range fetched {
 			p := parts[got.Partition]
 			if errors.Is(got.Err, kafka.ErrOutOfRange) {
-				return fmt.Errorf("inbox partition %d: the first offset not done is not in the topic any more: events were lost, "+
-					"or the topic was made anew: %w", got.Partition, got.Err)
+				e.cfg.Log.Error().Err(got.Err).Int("partition", got.Partition).
+					Msg("the first offset not done is not in the inbox any more: events were lost; the partition stands still")
+				continue
 			}
 			if got.Err != nil {
 				e.cfg.Log.Warn().Err(got.Err).Int("partition", got.Partition).Msg("inbox cannot be fetched")
@@ -240,7 +253,7 @@ func (e *Engine) fetch(ctx context.Context, parts map[int]*partition, a *kafka.A
 				continue
 			}
 			p.deliver(got.Records)
-			if p.open() >= e.cfg.MaxWindow {
+			if p.fullness(len(parts)) >= 1 {
 				f.Pause(got.TopicPartition)
 				full[got.Partition] = true
 			}
@@ -267,31 +280,54 @@ func (e *Engine) commitEvery(ctx context.Context, parts map[int]*partition, a *k
 			return
 		case <-ticker.C:
 			e.commit(ctx, parts, a)
+			var idle sync.WaitGroup
 			for _, p := range parts {
-				if err := p.store.Idle(ctx); err != nil && ctx.Err() == nil {
-					p.fail(err)
-				}
+				idle.Go(func() { e.prove(ctx, p, p.store.Idle) })
 			}
+			idle.Wait()
 		}
 	}
+}
+
+// prove renews a partition's claim, and says whether that was done. A partition whose brokers do not answer in time holds
+// back nothing but its own commit.
+func (e *Engine) prove(ctx context.Context, p *partition, renew func(context.Context) error) bool {
+	limited, cancel := context.WithTimeout(ctx, e.cfg.Lease/2)
+	defer cancel()
+	err := renew(limited)
+	switch {
+	case err == nil:
+		return true
+	case limited.Err() == nil:
+		p.fail(err)
+	case ctx.Err() == nil:
+		e.cfg.Log.Warn().Err(err).Int("partition", p.number).Msg("state cannot be written: the partition is not committed for now")
+	}
+	return false
 }
 
 // commit commits of each partition the first offset not done, if it has moved. The claim is renewed before: a member
 // that lost the partition without knowing must not move the new owner's offset back.
 func (e *Engine) commit(ctx context.Context, parts map[int]*partition, a *kafka.Assignment) {
+	var mu sync.Mutex // guards offsets
 	offsets := map[kafka.TopicPartition]int64{}
+	var proofs sync.WaitGroup
 	for number, p := range parts {
 		offset, ok := p.committable()
 		if !ok {
 			continue
 		}
-		if err := p.store.Renew(ctx); err != nil {
-			p.recommit()
-			p.fail(err)
-			continue
-		}
-		offsets[kafka.TopicPartition{Topic: e.cfg.Inbox, Partition: number}] = offset
+		proofs.Go(func() {
+			if !e.prove(ctx, p, p.store.Renew) {
+				p.recommit()
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			offsets[kafka.TopicPartition{Topic: e.cfg.Inbox, Partition: number}] = offset
+		})
 	}
+	proofs.Wait()
 	if len(offsets) == 0 {
 		return
 	}

@@ -92,7 +92,7 @@ func (l *lane) next(get func(key string) *state.Record, now time.Time) *item {
 	for _, it := range l.items {
 		r := get(it.key)
 		if it.behind {
-			if event == nil && !blocked(r, it.offset) {
+			if event == nil && !blocked(r, it.offset) && !crowded(r) {
 				event = it
 			}
 			continue
@@ -117,8 +117,18 @@ func (l *lane) next(get func(key string) *state.Record, now time.Time) *item {
 // resumable says whether a held event may be attempted once its time has come. One that waits stays behind an earlier one
 // in doubt, too: of two redemptions that waited for their turn, the first may have been sent and not be answered.
 func resumable(r *state.Record, w attempt.Work) bool {
-	return (w.Held == outcome.Waiting || w.Held == outcome.Retrying) && !blocked(r, w.Offset)
+	return (w.Held == outcome.Waiting || w.Held == outcome.Retrying) &&
+		(w.Intent != nil || !blocked(r, w.Offset))
 }
+
+// How much a subject's record may hold: held events whole (some hundred bytes each), then bare offsets.
+const (
+	mostHeld   = 500
+	mostBehind = 10_000
+)
+
+// crowded says whether a record holds as many events as it may: later ones stay behind as bare offsets until there is room.
+func crowded(r *state.Record) bool { return len(r.Work) >= mostHeld }
 
 // blocked says whether an event of the record's subject before offset is retrying or unknown: what came later stays
 // behind it.

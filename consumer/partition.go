@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 // something to be done. run owns all goroutines.
 type partition struct {
 	cfg    *Config
-	slots  chan struct{} // one a lane at work, over all partitions
+	slots  chan struct{} // one a lane at work: a partition of their own, since a lane may hang at a sick broker
 	number int
 	store  *state.Store
 	signal chan struct{} // capacity 1: run has something to look at
@@ -25,12 +26,13 @@ type partition struct {
 	ready  []*lane // have something to do, and do not run
 	alarms alarms  // lanes that have something to do later
 	window *window
+	bytes  int   // of the payloads in the lanes' queues
 	failed error // the first failure: the partition is to be given up
 }
 
-func newPartition(cfg *Config, slots chan struct{}, number int, store *state.Store) *partition {
+func newPartition(cfg *Config, number int, store *state.Store) *partition {
 	p := &partition{
-		cfg: cfg, slots: slots, number: number, store: store, signal: make(chan struct{}, 1),
+		cfg: cfg, slots: make(chan struct{}, lanesPerCall*cfg.MaxInFlight), number: number, store: store, signal: make(chan struct{}, 1),
 		lanes: map[string]*lane{}, window: newWindow(),
 	}
 	for _, customer := range store.Customers() {
@@ -53,6 +55,7 @@ func (p *partition) deliver(records []kafka.Record) {
 	defer p.mu.Unlock()
 	for _, r := range records {
 		p.window.take(r.Offset)
+		p.bytes += len(r.Value)
 		l := p.lanes[string(r.Key)]
 		if l == nil {
 			l = &lane{customer: string(r.Key)}
@@ -64,11 +67,12 @@ func (p *partition) deliver(records []kafka.Record) {
 	p.poke()
 }
 
-// open gives how many records are taken and not done.
-func (p *partition) open() int {
+// fullness gives how full the window is, in records or in its share of all payloads, whichever is more: from 1 on nothing is
+// fetched.
+func (p *partition) fullness(partitions int) float64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.window.open()
+	return max(float64(p.window.open())/float64(p.cfg.MaxWindow), float64(p.bytes*partitions)/float64(p.cfg.MaxPayload))
 }
 
 // committable gives the offset to commit, if it has moved.
@@ -89,9 +93,11 @@ func (p *partition) recommit() {
 // it ends, calls are given up. The error is why the partition has to be taken anew.
 func (p *partition) run(take, work context.Context) error {
 	take, stop := context.WithCancel(take)
-	defer stop()
 	var lanes sync.WaitGroup
-	defer lanes.Wait()
+	defer func() {
+		stop()
+		lanes.Wait()
+	}()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
@@ -172,7 +178,13 @@ func (p *partition) step(take, work context.Context, l *lane) (more bool, err er
 		return false, nil
 	}
 	done, err := p.process(take, work, l, record)
-	if done {
+	switch {
+	case errors.Is(err, errCrowded):
+		p.cfg.Log.Error().Int("partition", p.number).Str("customer", l.customer).Int64("offset", record.Offset).
+			Msg("too many events of one subject are held: the customer's later ones are not taken until there is room")
+		p.unpop(l, record)
+		return false, nil
+	case done:
 		p.finish(record.Offset)
 	}
 	return true, err
@@ -205,11 +217,24 @@ func (p *partition) pop(l *lane) (kafka.Record, bool) {
 	defer p.mu.Unlock()
 	if len(l.queue) > 0 {
 		r := l.queue[0]
-		l.queue = l.queue[1:]
+		p.bytes -= len(r.Value)
+		l.queue[0] = kafka.Record{}
+		if l.queue = l.queue[1:]; len(l.queue) == 0 {
+			l.queue = nil
+		}
 		return r, true
 	}
 	p.rest(l, p.records(l))
 	return kafka.Record{}, false
+}
+
+// unpop puts a record back to the front of the lane's queue, and ends the lane's run.
+func (p *partition) unpop(l *lane, r kafka.Record) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bytes += len(r.Value)
+	l.queue = slices.Insert(l.queue, 0, r)
+	p.rest(l, p.records(l))
 }
 
 // rest ends a lane's run, and sets its alarm; p.mu is held.
@@ -218,7 +243,7 @@ func (p *partition) rest(l *lane, get func(key string) *state.Record) {
 	set := l.wake // the alarm that is there already
 	l.wake = l.earliest(get)
 	switch {
-	case l.wake.IsZero() && len(l.items) == 0:
+	case l.wake.IsZero() && len(l.items) == 0 && len(l.queue) == 0:
 		delete(p.lanes, l.customer)
 	case !l.wake.IsZero() && !l.wake.Equal(set):
 		heap.Push(&p.alarms, alarm{at: l.wake, lane: l})

@@ -21,6 +21,10 @@ const onPositions = schemas.SubjectPositions
 // mostPanics is how often a handler may panic at an event before it is given up.
 const mostPanics = 5
 
+// errCrowded is that of a record that has to stay in its lane's queue: so many of its subject are held that no more can be
+// written down. The window fills, and then nothing is fetched.
+var errCrowded = errors.New("too many events of one subject are held")
+
 // errStopped ends a lane because its time is over. Nothing is written: what was begun is delivered again, or found in
 // state, by whoever owns the partition next.
 var errStopped = errors.New("stopped")
@@ -37,6 +41,8 @@ type task struct {
 	record *kafka.Record // the inbox's; nil for a follow-up
 	pause  *backoff.ExponentialBackOff
 	began  time.Time
+	was    outcome.Verdict // what it was held as
+	wrote  map[string]bool // objects that attempts before the present one changed: their intents have written them
 }
 
 func (t *task) fresh() bool { return t.item == nil }
@@ -66,7 +72,9 @@ func (p *partition) process(take, work context.Context, l *lane, record kafka.Re
 		case r.Knows(event.Hash()):
 			p.report(t, nil, Report{Repeated: true})
 			return true, nil
-		case len(r.Behind) > 0 || blocked(r, record.Offset):
+		case len(r.Behind) >= mostBehind:
+			return false, errCrowded
+		case len(r.Behind) > 0 || crowded(r) || blocked(r, record.Offset):
 			err = p.queue(work, t)
 			return err == nil, err
 		}
@@ -86,6 +94,7 @@ func (p *partition) resume(take, work context.Context, l *lane, it *item) error 
 	if !it.behind {
 		r := p.store.Get(l.customer, it.key)
 		t.work = r.Work[r.Find(it.offset, it.follow)].Clone()
+		t.was = t.work.Held
 		t.work.Event.Customer, t.work.Event.Subject = l.customer, attempt.Subject(it.key)
 		if t.work.Outcome != nil {
 			return p.tell(work, t)
@@ -97,11 +106,14 @@ func (p *partition) resume(take, work context.Context, l *lane, it *item) error 
 			return err
 		}
 		if record == nil {
-			return p.end(work, t, p.idle(t), outcome.Reject(outcome.Expired)) // the inbox has forgotten it
+			return p.giveUp(work, t, outcome.Expired) // the inbox has forgotten it
 		}
 		event, err := p.event(*record)
 		if err != nil {
-			return p.end(work, t, p.idle(t), outcome.Reject(outcome.Invalid)) // by the contract of today
+			return p.giveUp(work, t, outcome.Invalid) // by the contract of today
+		}
+		if event.Customer != l.customer || event.Subject != it.key || t.work.Event.ID != "" && event.Hash() != t.work.Event.Hash() {
+			return fmt.Errorf("inbox offset %d holds another event than the one held: was the topic made anew?", it.offset)
 		}
 		t.record, t.work.Event = record, event
 	}
@@ -112,6 +124,14 @@ func (p *partition) resume(take, work context.Context, l *lane, it *item) error 
 		t.work.Held = outcome.Retrying
 	}
 	return p.attempt(take, work, t)
+}
+
+// giveUp ends an event that cannot be attempted again. One with an open intent may have had its effect: only a person knows.
+func (p *partition) giveUp(ctx context.Context, t *task, reason outcome.Reason) error {
+	if t.work.Intent != nil {
+		return p.hold(ctx, t, p.idle(t), outcome.Unknown(outcome.BodyChanged, nil))
+	}
+	return p.end(ctx, t, p.idle(t), outcome.Reject(reason))
 }
 
 // attempt works on t until it ends or has to be held. A fresh event may take hold_after for it; meanwhile its lane
@@ -132,6 +152,8 @@ func (p *partition) attempt(take, work context.Context, t *task) error {
 		}
 		t.work = carry(run.Work(), t.work)
 		switch {
+		case v != nil && v.Verdict == outcome.Rejected && t.work.Intent != nil: // which may have had its effect
+			return p.hold(work, t, run, outcome.Unknown(outcome.BodyChanged, nil))
 		case v == nil, v.Verdict == outcome.Rejected:
 			return p.end(work, t, run, v)
 		case v.Verdict != outcome.Retrying:
@@ -140,6 +162,12 @@ func (p *partition) attempt(take, work context.Context, t *task) error {
 			return p.hold(work, t, run, outcome.Unknown(outcome.Failing, nil))
 		case t.work.Panics >= mostPanics:
 			return p.end(work, t, run, outcome.Reject(outcome.Bug))
+		}
+		if t.wrote == nil {
+			t.wrote = map[string]bool{}
+		}
+		for key := range run.Changed() {
+			t.wrote[key] = true
 		}
 		t.work.Tries++
 		if t.work.Failed.IsZero() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -63,7 +64,8 @@ func (p *partition) hold(ctx context.Context, t *task, run *attempt.Run, v *outc
 	now := stamp()
 	w := t.work
 	w.Held, w.Reason, w.On = v.Verdict, v.Reason, v.On
-	if w.Since.IsZero() || w.Follow != "" && len(run.Results()) > 0 {
+	// Waiting is counted from when it began: not from a trouble before it, nor from before the last news.
+	if w.Since.IsZero() || w.Follow != "" && len(run.Results()) > 0 || t.was == outcome.Retrying && w.Held == outcome.Waiting {
 		w.Since = now
 	}
 	if v.Verdict != outcome.Retrying {
@@ -74,7 +76,7 @@ func (p *partition) hold(ctx context.Context, t *task, run *attempt.Run, v *outc
 		return p.end(ctx, t, run, outcome.Reject(outcome.Expired))
 	}
 	results := run.Results()
-	if r, ok := p.news(&w, t); ok {
+	if r, ok := p.news(&w, v, t); ok {
 		results = append(slices.Clone(results), r)
 	}
 	if len(results) > 0 {
@@ -124,12 +126,12 @@ func (p *partition) dueAt(w attempt.Work, v *outcome.Error, now time.Time) time.
 }
 
 // news gives the result that tells why w is held, once a reason.
-func (p *partition) news(w *attempt.Work, t *task) (attempt.Result, bool) {
+func (p *partition) news(w *attempt.Work, v *outcome.Error, t *task) (attempt.Result, bool) {
 	ref := schemas.EventRef{ID: w.Event.ID, Source: w.Event.Source, Type: p.cfg.Contract.FullType(w.Event.Type)}
 	switch {
 	case w.Held == outcome.Unresolved && !slices.Contains(w.Told, w.Reason):
 		w.Told = append(w.Told, w.Reason)
-		step := ""
+		step := v.Step
 		if w.Intent != nil {
 			step = w.Intent.Step
 		}
@@ -210,12 +212,14 @@ func (p *partition) write(ctx context.Context, t *task, c *change, run *attempt.
 	}
 	for _, f := range run.Follows() {
 		for _, it := range l.items {
-			if it.key == f.Key && it.follow == f.Name {
+			if r := p.store.Get(l.customer, it.key); it.key == f.Key && it.follow == f.Name &&
+				r.Work[r.Find(it.offset, it.follow)].Held != outcome.Unresolved {
 				it.ready = true
 			}
 		}
 	}
 	changed := map[string]bool{}
+	maps.Copy(changed, t.wrote)
 	freed := t.home == schemas.SubjectPositions
 	for key := range run.Changed() {
 		changed[key] = true

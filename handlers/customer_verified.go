@@ -20,7 +20,7 @@ func (h *Handlers) customerVerified(ctx context.Context, r *attempt.Run, e schem
 	if err := sameKind(c, p); err != nil {
 		return err
 	}
-	if c.InvestorID != "" && c.Registered != r.Event().Hash() && !unfinished(c) {
+	if c.InvestorID != "" && c.Registered != r.Event().Hash() && !c.Unfinished {
 		if err := h.update(ctx, r, p); err != nil {
 			return err
 		}
@@ -35,14 +35,6 @@ func (h *Handlers) customerVerified(ctx context.Context, r *attempt.Run, e schem
 	return r.Publish(schemas.TypeCustomerRegistered, customerSubject(r), schemas.CustomerRegistered{
 		CustomerID: r.Event().Customer, InvestorID: c.InvestorID,
 	})
-}
-
-// unfinished says whether the investor was created by an event that was given up before it was through. Only a creation
-// sets is_beneficiary.
-func unfinished(c *attempt.Customer) bool {
-	_, created := c.Parts[schemas.PartIsBeneficiary]
-	_, identified := c.Parts[schemas.PartIdentification]
-	return created && (!identified || c.Company && !c.Persons)
 }
 
 // register makes the customer an investor, going on from where an earlier attempt, or an earlier event, has come to.
@@ -80,7 +72,11 @@ func (h *Handlers) register(ctx context.Context, r *attempt.Run, p parts) error 
 			return err
 		}
 	}
-	return h.postPersons(ctx, r, p.persons)
+	if err := h.postPersons(ctx, r, p.persons); err != nil {
+		return err
+	}
+	c.Unfinished = false
+	return nil
 }
 
 // createInvestor makes the customer an investor. refs name a company's proofs.
@@ -93,7 +89,7 @@ func (h *Handlers) createInvestor(ctx context.Context, r *attempt.Run, p parts, 
 		return err
 	}
 	c := r.Customer()
-	c.InvestorID, c.Company, c.Registered = created.ID, p.company != nil, r.Event().Hash()
+	c.InvestorID, c.Company, c.Registered, c.Unfinished = created.ID, p.company != nil, r.Event().Hash(), true
 	apply(r, p.patchable()...)
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"net/netip"
 	"os/signal"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ import (
 
 // APICmd is "distributor-sandbox api": the Distributor API served on this machine, until SIGINT or SIGTERM.
 type APICmd struct {
-	Listen string `default:"127.0.0.1:0" help:"Address to listen on; port 0 is a free one."`
+	Listen string `default:"127.0.0.1:0" help:"Address on this machine to listen on: 127.0.0.1, ::1 or localhost; port 0 is a free one."`
 	JSON   bool   `name:"json" help:"Print one line of JSON: url, client_id, client_secret, campaign_id, product_id."`
 
 	ClientID      string        `name:"client-id" placeholder:"ID" env:"SANDBOX_CLIENT_ID" help:"Client ID to accept; default: a new one."`
@@ -46,10 +47,23 @@ type APICmd struct {
 	Fault   []string      `sep:"none" placeholder:"JSON" help:"Something that goes wrong, as POST /sandbox/faults takes it. Repeatable. Example: {\"operation\":\"create_credit\",\"kind\":\"cut\",\"applied\":true,\"count\":1}"`
 }
 
+// Help is told by --help.
+func (APICmd) Help() string {
+	return `Serves the API under both prefixes on 127.0.0.1, until SIGINT or SIGTERM. With the defaults, a client that follows one of
+the provider's two public guides to the letter succeeds. Otherwise it is strict: what the API would refuse is refused.
+
+Not checked are the check digits of an IBAN, only its form: the sample values of the guides are not known. An IBAN
+that is accepted here may be refused by the real API.`
+}
+
 // Run serves until ctx ends or a signal comes. It prints where, and with which credentials, once it listens.
 func (c *APICmd) Run(ctx context.Context, stdout io.Writer) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	address, err := loopback(c.Listen)
+	if err != nil {
+		return err
+	}
 	server, err := sandbox.New(c.config())
 	if err != nil {
 		return err
@@ -64,7 +78,7 @@ func (c *APICmd) Run(ctx context.Context, stdout io.Writer) error {
 		}
 		server.Fault(f)
 	}
-	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
@@ -73,6 +87,22 @@ func (c *APICmd) Run(ctx context.Context, stdout io.Writer) error {
 		return fmt.Errorf("print where the API is: %w", err)
 	}
 	return server.Serve(ctx, ln)
+}
+
+// loopback gives the address to listen on, which has to be one of this machine alone: the sandbox prints its credentials,
+// and anybody who reaches it may steer it. No name is looked up, since who answers might say anything.
+func loopback(listen string) (string, error) {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", fmt.Errorf("--listen: %w", err)
+	}
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	if ip, err := netip.ParseAddr(host); err != nil || !ip.IsLoopback() {
+		return "", fmt.Errorf("--listen: %q is not a loopback address; the sandbox serves this machine only, as on 127.0.0.1:0", listen)
+	}
+	return net.JoinHostPort(host, port), nil
 }
 
 func (c *APICmd) config() sandbox.Config {

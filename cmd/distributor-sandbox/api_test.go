@@ -5,13 +5,17 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"distributor-bridge/internal/sandbox/guide"
 )
 
 // parseAPI gives what kong makes of the arguments, ready to run with ctx and w.
@@ -86,6 +90,88 @@ func TestAPIPrintsOneLineOfJSON(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 	if err := stop(); err != nil {
 		t.Errorf("stopped with %v", err)
+	}
+}
+
+// TestGuidesSucceedAgainstTheProgram lets the clients of both public guides succeed, with nothing but what the program
+// prints, as the program runs by default.
+func TestGuidesSucceedAgainstTheProgram(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r, w := io.Pipe()
+	ended := make(chan error, 1) // one send, whether or not anybody waits
+	go func() {                  // ends with ctx
+		defer w.Close()
+		ended <- run(ctx, []string{"api", "--json", "--listen", "127.0.0.1:0"}, nil, w, io.Discard)
+	}()
+	out := bufio.NewScanner(r)
+	if !out.Scan() {
+		t.Fatalf("no line: %v, %v", out.Err(), <-ended)
+	}
+	line := map[string]string{}
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+		t.Fatal(err)
+	}
+	names := slices.Sorted(maps.Keys(line))
+	if want := []string{"campaign_id", "client_id", "client_secret", "product_id", "url"}; !slices.Equal(names, want) {
+		t.Errorf("the line has %v, want %v", names, want)
+	}
+	access := guide.Access{
+		URL: line["url"], ClientID: line["client_id"], ClientSecret: line["client_secret"],
+		CampaignID: line["campaign_id"], ProductID: line["product_id"],
+	}
+	if err := guide.Quickstart(ctx, access); err != nil {
+		t.Errorf("Quickstart guide: %v", err)
+	}
+	if err := guide.Example(ctx, access); err != nil {
+		t.Errorf("example guide: %v", err)
+	}
+	cancel()
+	if out.Scan() {
+		t.Errorf("a second line: %q", out.Text())
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+}
+
+func TestAPIServesThisMachineOnly(t *testing.T) {
+	for _, address := range []string{
+		":0", "0.0.0.0:0", "[::]:0", "192.0.2.1:0", "10.0.0.1:8080", "[2001:db8::1]:0", "example.com:0", "127.0.0.1.example.com:0",
+	} {
+		t.Run(address, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // only if it serves after all
+			defer cancel()
+			var out strings.Builder
+			err := run(ctx, []string{"api", "--listen", address}, nil, &out, io.Discard)
+			if err == nil || !strings.Contains(err.Error(), "is not a loopback address") || !strings.Contains(err.Error(), address) {
+				t.Errorf("got %v", err)
+			}
+			if out.Len() > 0 {
+				t.Errorf("it printed %q", out.String())
+			}
+		})
+	}
+	for _, address := range []string{"127.0.0.1:0", "127.0.0.2:0", "localhost:0"} {
+		t.Run(address, func(t *testing.T) {
+			out, stop := runAPI(t, "--json", "--listen", address)
+			if !out.Scan() || !strings.Contains(out.Text(), `"url":"http://127.0.0.`) {
+				t.Errorf("printed %q", out.Text())
+			}
+			if err := stop(); err != nil {
+				t.Errorf("stopped with %v", err)
+			}
+		})
+	}
+}
+
+func TestAPIHelpSaysWhatIsNotChecked(t *testing.T) {
+	var out strings.Builder
+	_ = run(t.Context(), []string{"api", "--help"}, nil, &out, io.Discard) // an exit with code 0
+	for _, want := range []string{"check digits of an IBAN", "127.0.0.1"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, &out)
+		}
 	}
 }
 

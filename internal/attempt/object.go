@@ -25,6 +25,7 @@ type Customer struct {
 	Wallets    []Wallet             `json:"wallets,omitempty"`    // in the order in which they came to be known
 	Parts      map[string]time.Time `json:"parts,omitempty"`      // per part of the data, the time of the event applied last
 	Registered string               `json:"registered,omitempty"` // Hash of the event that registered the customer
+	Unfinished bool                 `json:"unfinished,omitempty"` // the investor was created, and not all that belongs to it yet
 }
 
 // Wallet is a wallet of a customer at the API.
@@ -56,7 +57,7 @@ type Position struct {
 	Since  time.Time `json:"since,omitzero"` // when that status was seen first
 }
 
-// Statuses of a task at the API, normalised. A status that is not among them counts as processing.
+// Statuses of a task at the API, normalised: the API's client gives no other.
 const (
 	TaskProcessing = "processing"
 	TaskSucceeded  = "succeeded"

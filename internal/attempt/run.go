@@ -45,11 +45,11 @@ type Journal interface {
 	Ready(ctx context.Context) (context.Context, error)
 }
 
-// Config are the rules of doubt; see design section 5. All are required.
+// Config are the rules of doubt; see design section 5. All are required; what is told as usual is the program's default.
 type Config struct {
-	KeyRetention time.Duration // how long the API surely keeps idempotency keys; default 20 h
-	Margin       time.Duration // how much earlier the bridge stops to repeat; default 10 min
-	Quiet        time.Duration // how long after the last try in doubt a 4xx begins to count; default 60 s
+	KeyRetention time.Duration // how long the API surely keeps idempotency keys; usually 20 h
+	Margin       time.Duration // how much earlier the bridge stops to repeat; usually 10 min
+	Quiet        time.Duration // how long after the last try in doubt a 4xx begins to count; usually 60 s
 }
 
 // Run is one attempt at an event or at a follow-up. It is used by one goroutine.

@@ -71,7 +71,10 @@ func Do[B, A any](ctx context.Context, r *Run, step string, refs Refs, body func
 	if err != nil {
 		return answer, outcome.At(step, err)
 	}
+	doubted := r.work.Intent.Ambiguous
+	r.work.Intent.Ambiguous = true // should send not come back
 	answer, err = send(ready, Key(r.work.Event, step, r.work.Intent.Generation), b)
+	r.work.Intent.Ambiguous = doubted
 	if err != nil {
 		return answer, outcome.At(step, r.unanswered(outcome.Of(err)))
 	}
@@ -155,7 +158,7 @@ func (r *Run) unanswered(e *outcome.Error) error {
 		return &retry
 	case e.Verdict == outcome.Rejected:
 		r.work.Intent = nil
-	case e.Verdict == outcome.Retrying && e.InDoubt:
+	case e.Verdict == outcome.Unresolved, e.Verdict == outcome.Retrying && e.InDoubt:
 		in.Ambiguous = true
 		in.LastTry = stamp()
 	case e.Verdict == outcome.Retrying && !in.doubt():

@@ -97,6 +97,7 @@ func (b *Bridge) stages(contract *schemas.Contract, work *handlers.Handlers) con
 		RetryFirst: cfg.Rules.Retry.Initial, RetryMost: cfg.Rules.Retry.Max,
 		Lease: cfg.Rules.Lease, Drain: cfg.Rules.Drain, MaxInFlight: cfg.Rules.MaxInFlight,
 		SendBefore:        distributor.SendBefore,
+		MaxState:          cfg.Topics.MaxMessageBytes,
 		DeadLetterUnknown: cfg.UnknownTypes == "dead_letter",
 		Report:            b.report, Log: cfg.Log,
 	}
@@ -174,6 +175,7 @@ func (b *Bridge) close() {
 	}
 	b.client.Close()
 	b.api.Close()
+	b.documents.Close()
 }
 
 // report writes the one log line of an event, and tells whoever embeds the bridge. IDs only: no personal data.

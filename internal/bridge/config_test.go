@@ -171,6 +171,8 @@ func TestProblems(t *testing.T) {
 		"document root":    {func(c *bridge.Config) { c.Documents.FileRoot = missing }, "documents.file_root: no such directory"},
 		"document size":    {func(c *bridge.Config) { c.Documents.MaxBytes = 0 }, "documents.max_bytes: 0 is not between"},
 		"margin":           {func(c *bridge.Config) { c.Rules.Margin = 39 * time.Second }, "rules.margin: 39s is less than twice api.timeouts.call"},
+		"quiet":            {func(c *bridge.Config) { c.Rules.Quiet = time.Second }, "rules.quiet: 1s is shorter than api.timeouts.call"},
+		"lease":            {func(c *bridge.Config) { c.Rules.Lease = time.Millisecond }, "rules.lease: 1ms is less than 1s"},
 		"key retention":    {func(c *bridge.Config) { c.Rules.KeyRetention = 10 * time.Minute }, "rules.key_retention: 10m0s is not longer than rules.margin"},
 		"in flight":        {func(c *bridge.Config) { c.Rules.MaxInFlight = 0 }, "rules.max_in_flight: 0 is not between"},
 		"poll":             {func(c *bridge.Config) { c.Rules.PollInterval = -1 }, "rules.poll_interval: -1ns is not more than nothing"},

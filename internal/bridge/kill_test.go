@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -36,8 +37,6 @@ func TestKilledAnywhere(t *testing.T) {
 		{"errors cached", sandbox.Idempotency{CacheErrors: true}},
 		{"other body answered", sandbox.Idempotency{AnswerMismatch: true}},
 		{"errors cached, body answered", sandbox.Idempotency{CacheErrors: true, AnswerMismatch: true}},
-		{"errors cached, kept for 21 h", sandbox.Idempotency{CacheErrors: true, Retention: 21 * time.Hour}},
-		{"errors not cached, kept 21 h", sandbox.Idempotency{Retention: 21 * time.Hour}},
 	}
 	for i, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
@@ -62,6 +61,54 @@ func TestKilledAnywhere(t *testing.T) {
 				kill(at, false)
 				kill(at, true)
 			}
+		})
+	}
+}
+
+// TestDownForLong kills a bridge in the midst of an investment, and starts another one long after. As long as the API
+// surely knows the key the call is repeated; after that nobody knows, so it is not, and a person is told.
+func TestDownForLong(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		down   time.Duration
+		result string
+		calls  int // of POST investments/
+	}{
+		{"while the key is kept", 30 * time.Minute, "order credit.succeeded", 2},
+		{"longer than the key is kept", 90 * time.Minute, "order event.unresolved", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newPipes(t, sandbox.Config{Idempotency: sandbox.Idempotency{Retention: 65 * time.Minute}})
+				w.cfg.Rules.KeyRetention, w.cfg.Rules.Margin = time.Hour, time.Minute
+				k := &killer{after: true, dead: make(chan struct{})}
+				k.strikes = func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/investments/") }
+				w.intercept(k.handler)
+				first := w.start(k.take)
+				w.emit(event("person", schemas.TypeCustomerVerified, emitted, verified("p1")))
+				w.await("person wallet.created")
+				w.emit(
+					event("order", schemas.TypeOrderPaid, emitted, order("p1", "o1", 300)),
+					event("untried", schemas.TypeOrderPaid, emitted, order("p1", "o2", 5)),
+				)
+				<-k.dead
+				first.cancel()
+				<-first.done
+				w.intercept(nil)
+				time.Sleep(c.down)
+				second := w.start()
+				w.await(c.result, "untried credit.succeeded") // what was never tried goes on by itself
+				second.stop()
+				calls := 0
+				for _, call := range w.api.Calls() {
+					if call.Operation == "create_investment" {
+						calls++
+					}
+				}
+				if got := w.effects()["create_investment"]; got != 2 || calls != c.calls+1 {
+					t.Errorf("%d investments by %d calls, want 2 by %d", got, calls, c.calls+1)
+				}
+			})
 		})
 	}
 }
@@ -149,6 +196,8 @@ type killer struct {
 	after bool
 	dead  chan struct{} // closed at the kill
 
+	strikes func(*http.Request) bool // if set: the call to be killed at, instead of a point
+
 	mu    sync.Mutex
 	n     int
 	conns []net.Conn
@@ -226,7 +275,7 @@ func (k *killer) kill() {
 // handler counts the calls of the API, and is the killer there.
 func (k *killer) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if !k.point() {
+		if k.strikes != nil && !k.strikes(r) || k.strikes == nil && !k.point() {
 			next.ServeHTTP(rw, r)
 			return
 		}

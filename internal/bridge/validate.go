@@ -165,6 +165,13 @@ func (c *Config) checkRules(p *config.Problems) {
 		p.Add("rules.margin", "%s is less than twice api.timeouts.call, %s: a call could arrive after its key is forgotten",
 			r.Margin, c.API.Timeouts.Call)
 	}
+	if r.Quiet < c.API.Timeouts.Call {
+		p.Add("rules.quiet", "%s is shorter than api.timeouts.call, %s: a refusal would count while the lost call is under way",
+			r.Quiet, c.API.Timeouts.Call)
+	}
+	if r.Lease < time.Second {
+		p.Add("rules.lease", "%s is less than 1s: it would be over before a call is sent", r.Lease)
+	}
 	if r.KeyRetention <= r.Margin {
 		p.Add("rules.key_retention", "%s is not longer than rules.margin, %s: nothing would ever be repeated",
 			r.KeyRetention, r.Margin)

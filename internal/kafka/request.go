@@ -156,16 +156,23 @@ func (c *Client) Read(ctx context.Context, topic string, partition int, from, to
 	return nil
 }
 
-// ReadOne gives the committed record at offset; false if there is none, or none any more.
+// ReadOne gives the committed record at offset; false if the log has gone beyond it without it. An offset that the log has
+// not come to is an error: a new leader may not know its end yet, or the topic was made anew.
 func (c *Client) ReadOne(ctx context.Context, topic string, partition int, offset int64) (Record, bool, error) {
 	at := place{TopicPartition{topic, partition}, offset}
 	cfg := FetcherConfig{MaxWait: time.Millisecond, PartitionMaxBytes: 1, ReadCommitted: true}.withDefaults()
 	a, err := c.fetchOne(ctx, at, cfg)
 	switch {
 	case errors.Is(err, ErrOutOfRange):
+		starts, startErr := c.StartOffset(ctx, topic)
+		if startErr != nil || starts[partition] <= offset {
+			return Record{}, false, fmt.Errorf("read %s at %d: %w", at.tp, offset, errors.Join(err, startErr))
+		}
 		return Record{}, false, nil
 	case err != nil:
 		return Record{}, false, fmt.Errorf("read %s at %d: %w", at.tp, offset, err)
+	case len(a.records) == 0 && offset >= a.stable:
+		return Record{}, false, fmt.Errorf("read %s at %d: %w", at.tp, offset, ErrOutOfRange)
 	case len(a.records) == 0 || a.records[0].Offset != offset:
 		return Record{}, false, nil
 	}
@@ -180,6 +187,9 @@ func (c *Client) fetchOne(ctx context.Context, at place, cfg FetcherConfig) (ans
 		answers, err := c.fetch(ctx, []place{at}, cfg)
 		if err == nil {
 			a, err = answers[0], answers[0].err
+			if err == nil && a.none { // throttled: it says nothing
+				err = errEmpty
+			}
 		}
 		if (errors.Is(err, errStale) || errors.Is(err, ErrNoTopic)) && time.Since(began) > noTopicAfter && c.missing(ctx, at.tp) {
 			return final{fmt.Errorf("%s: %w", at.tp, ErrNoTopic)}

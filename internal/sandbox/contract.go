@@ -105,6 +105,8 @@ func (c *contract) route(method, path string) (op *operation, vars map[string]st
 	return nil, nil, allowed
 }
 
+// match takes anything but nothing for a variable: what is no ID is the ID of no object, so it is 404 like any other, and
+// only for who may ask.
 func (o *operation) match(segments []string) (map[string]string, bool) {
 	if len(segments) != len(o.segments) {
 		return nil, false
@@ -118,7 +120,7 @@ func (o *operation) match(segments []string) (map[string]string, bool) {
 			}
 			continue
 		}
-		if !isUUID(segments[i]) {
+		if segments[i] == "" {
 			return nil, false
 		}
 		vars[strings.TrimSuffix(name, "}")] = segments[i]
@@ -189,8 +191,11 @@ func complaint(e *openapi3.SchemaError) string {
 	case "type":
 		return mistyped(e)
 	case "format":
-		if e.Schema.Format == "text" {
+		switch text, _ := e.Value.(string); {
+		case e.Schema.Format == "text":
 			return "This field may not be blank."
+		case e.Schema.Format == "birth-date" && isDate(text):
+			return "The date is in the future."
 		}
 	}
 	return fmt.Sprintf("%s is not valid.", value)

@@ -15,6 +15,9 @@
 // that they refuse, as Django REST framework does: who logs them, leaks personal data. The ledger and the list of calls
 // hold none: IDs, keys and digests only.
 //
+// It does not check the check digits of an IBAN, only its form: the sample values of the two guides are not known, and
+// who follows a guide to the letter has to succeed. The real API may well refuse what the sandbox takes here.
+//
 // Facts of the API are marked where they are used: [G1] the Quickstart guide, [G2] the example guide, [D] the
 // documentation pages, [A] an assumption, which is where the real API may differ.
 //

@@ -14,6 +14,7 @@ import (
 var formats = map[string]openapi3.StringFormatValidator{
 	"uuid":           format(isUUID),
 	"date":           format(isDate),
+	"birth-date":     format(isBirthDate),
 	"moment":         format(isMoment),
 	"moment-or-date": format(func(s string) bool { return isMoment(s) || isDate(s) }),
 	"country":        format(isCountry),
@@ -40,6 +41,12 @@ func isUUID(s string) bool { return len(s) == 36 && uuid.Validate(s) == nil }
 func isDate(s string) bool {
 	_, err := time.Parse(time.DateOnly, s)
 	return err == nil
+}
+
+// isBirthDate takes no day that is still to come, anywhere: the first zone to begin it is 14 hours ahead of UTC.
+func isBirthDate(s string) bool {
+	today := time.Now().UTC().Add(14 * time.Hour).Format(time.DateOnly)
+	return isDate(s) && s <= today // ISO dates compare as they read
 }
 
 // isMoment takes what Django takes for a date and time: seconds and offset may be missing, the T may be a space.

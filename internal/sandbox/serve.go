@@ -35,7 +35,7 @@ type call struct {
 	early         bool // the client stopped in the midst of the body
 
 	value any   // the JSON body; nil if there is none
-	bad   error // why the body is no JSON
+	bad   error // why the body is no JSON, or ambiguous
 
 	started time.Time
 	now     time.Time // when its effect happens
@@ -105,7 +105,7 @@ func (s *Server) begin(r *http.Request, op *operation) *call {
 	c.digest = hex.EncodeToString(sum[:])
 	c.early = err != nil
 	if media, _, _ := mime.ParseMediaType(c.contentType); media == "application/json" && len(body) > 0 {
-		c.bad = json.Unmarshal(body, &c.value)
+		c.value, c.bad = parse(body)
 	}
 	return c
 }
@@ -293,6 +293,10 @@ func (s *Server) validate(c *call) *reply {
 	}
 	if media, _, _ := mime.ParseMediaType(c.contentType); media != "application/json" {
 		return refuse(detail(http.StatusUnsupportedMediaType, "Unsupported media type %q in request.", c.contentType))
+	}
+	var twice *duplicateError
+	if errors.As(c.bad, &twice) {
+		return refuse(detail(http.StatusBadRequest, "JSON parse error - the property %q is there twice.", twice.property))
 	}
 	if c.bad != nil || len(c.body) == 0 {
 		return refuse(detail(http.StatusBadRequest, "JSON parse error - the body is not valid JSON."))

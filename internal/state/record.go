@@ -12,8 +12,9 @@ import (
 // what it does not understand.
 const version = 1
 
-// remembered is how many events a subject knows by their identity.
-const remembered = 16
+// remembered is how many events a subject knows by their identity: twice as many of a customer as intake appends before it
+// commits, so that they are known again should it append them twice.
+const remembered = 32
 
 // Record is what is remembered of one object, and of the subject of the same name. Records are never changed once they
 // are in a Store: Clone, change the copy, and Write it.
@@ -56,6 +57,15 @@ func (r *Record) Remember(hash string) {
 
 // Knows says whether an event has an outcome already, or is held.
 func (r *Record) Knows(hash string) bool { return slices.Contains(r.Recent, hash) }
+
+// Highest gives the highest inbox offset that the record knows of; -1 if it knows of none.
+func (r *Record) Highest() int64 {
+	highest := r.Seen
+	for _, w := range r.Work {
+		highest = max(highest, w.Offset)
+	}
+	return highest // Behind holds none above Seen
+}
 
 // Find gives the index of the work at an offset under a follow-up's name (empty: the event itself); -1 if there is none.
 func (r *Record) Find(offset int64, follow string) int {

@@ -12,13 +12,13 @@ import (
 func TestRecent(t *testing.T) {
 	t.Parallel()
 	r := state.NewRecord()
-	for i := range 20 {
+	for i := range 40 {
 		r.Remember(fmt.Sprint(i))
 		r.Remember(fmt.Sprint(i)) // once
 	}
-	for i := range 20 {
-		if got, want := r.Knows(fmt.Sprint(i)), i >= 4; got != want {
-			t.Errorf("knows %d: %v, want %v: the last 16", i, got, want)
+	for i := range 40 {
+		if got, want := r.Knows(fmt.Sprint(i)), i >= 8; got != want {
+			t.Errorf("knows %d: %v, want %v: the last 32", i, got, want)
 		}
 	}
 }

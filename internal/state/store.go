@@ -39,7 +39,7 @@ const claimKey = "claim"
 // be looked for in the wrong ones. The inbox topic must have the number of partitions that it had.
 var ErrPartitions = errors.New("the state was made for another number of inbox partitions")
 
-// Config says which partition to open, and as whom. All fields but Log are required.
+// Config says which partition to open, and as whom. All fields but MaxBytes are required.
 type Config struct {
 	Client          *kafka.Client
 	Topic           string        // the state topic
@@ -47,6 +47,7 @@ type Config struct {
 	Partitions      int           // how many the inbox has: fixed for ever
 	TransactionalID string        // the same for all who may own the partition, and for no other partition
 	Owner           string        // who claims: for people
+	MaxBytes        int           // of one Write, as the topic takes it; 0: Kafka's default, 1 MiB
 	Lease           time.Duration // how long an acknowledged write proves ownership, counted from when it was sent
 }
 
@@ -82,7 +83,7 @@ type claim struct {
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{
 		cfg:      cfg,
-		producer: cfg.Client.Producer(kafka.ProducerConfig{TransactionalID: cfg.TransactionalID}),
+		producer: cfg.Client.Producer(kafka.ProducerConfig{TransactionalID: cfg.TransactionalID, MaxBatchBytes: cfg.MaxBytes}),
 		records:  map[string]map[string]*Record{},
 		claimant: nobody,
 	}
@@ -279,6 +280,19 @@ func (s *Store) Len() int {
 		n += len(of)
 	}
 	return n
+}
+
+// Highest gives the highest inbox offset that the state knows of; -1 if it knows of none.
+func (s *Store) Highest() int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	highest := int64(-1)
+	for _, of := range s.records {
+		for _, r := range of {
+			highest = max(highest, r.Highest())
+		}
+	}
+	return highest
 }
 
 // Customers gives all customers of the partition, sorted.

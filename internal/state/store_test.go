@@ -293,10 +293,16 @@ func TestRefusedRecords(t *testing.T) {
 }
 
 // journal is what a run needs to look at an intent.
-type journal struct{ attempt.Journal }
+type journal struct {
+	attempt.Journal
+	written *attempt.Work // by the last intent
+}
 
 func (journal) Object(string) attempt.Object { return attempt.Object{} }
-func (journal) Intend(context.Context, attempt.Work, map[string]attempt.Object) error {
+func (j journal) Intend(_ context.Context, w attempt.Work, _ map[string]attempt.Object) error {
+	if j.written != nil {
+		*j.written = w
+	}
 	return nil
 }
 func (journal) Ready(ctx context.Context) (context.Context, error) { return ctx, nil }
@@ -314,12 +320,10 @@ func TestInheritedIntent(t *testing.T) {
 		return outcome.Of(err).Verdict
 	}
 	var intended attempt.Work // as it is in the midst of the call
-	run := attempt.New(rules, journal{}, attempt.Work{Event: attempt.Event{Source: "/s", ID: "e"}, Offset: 3})
+	begun := attempt.Work{Event: attempt.Event{Source: "/s", ID: "e"}, Offset: 3}
+	run := attempt.New(rules, journal{written: &intended}, begun)
 	_, _ = attempt.Do(t.Context(), run, "investor", nil, func(attempt.Refs) int { return 1 },
-		func(context.Context, uuid.UUID, int) (string, error) {
-			intended = run.Work().Clone()
-			return "", outcome.Reject(outcome.Refused)
-		})
+		func(context.Context, uuid.UUID, int) (string, error) { return "", outcome.Reject(outcome.Refused) })
 	r := state.NewRecord()
 	r.Put(intended)
 	write(t, s, "c1", map[string]*state.Record{"customer": r})
