@@ -15,7 +15,7 @@ func TestLaneKeepsNoPayload(t *testing.T) {
 	value := make([]byte, 1<<20)
 	kept := weak.Make(&value[0])
 	l.queue = append(l.queue, kafka.Record{Value: value})
-	value = nil
+	value = nil //nolint:wastedassign // lets go of it
 	if _, ok := p.pop(l); !ok {
 		t.Fatal("nothing")
 	}
