@@ -77,7 +77,7 @@ func (p person) identification() schemas.Identification {
 		DocumentType: "IDCARD", DocumentID: fmt.Sprintf("L%08X", p.account), DocumentIssuer: "Stadt " + p.city,
 		DocumentValidFrom: "2021-08-01", DocumentValidTo: "2031-07-31", IdentityProvider: "POSTIDENT",
 		LegitimationProcessID: fmt.Sprintf("postident-%d", p.account),
-		LegitimationProtocol:  new(document("postident-protocol-" + p.surname)),
+		LegitimationProtocol:  new(document(fmt.Sprintf("postident-protocol-%s-%d", p.surname, p.account))),
 		VerifiedAt:            "2026-01-15T09:12:44Z",
 	}
 }

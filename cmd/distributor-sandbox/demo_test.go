@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"io"
@@ -109,6 +110,28 @@ func TestDemoJSON(t *testing.T) {
 	}
 }
 
+// The first result is there within five seconds of the start. It runs beside no other test, which would take the time.
+func TestDemoIsSoonAtWork(t *testing.T) {
+	r, w := io.Pipe()
+	ctx, cancel := contextAfter(t, 5*time.Second)
+	defer cancel()
+	ended := make(chan error, 1) // one send
+	go func() {                  // ends with ctx
+		ended <- run(ctx, []string{"demo", "--json"}, nil, w, io.Discard)
+		_ = w.Close()
+	}()
+	found := false
+	for out := bufio.NewScanner(r); out.Scan(); { // to its end: it must not wait for us
+		if strings.HasPrefix(out.Text(), `{"kind":"result"`) {
+			found = true
+			cancel()
+		}
+	}
+	if err := <-ended; !found {
+		t.Errorf("no result within 5 s: %v", err)
+	}
+}
+
 func checkResults(t *testing.T, all []entry) {
 	t.Helper()
 	for _, want := range [][3]string{
@@ -165,7 +188,7 @@ func TestDemoForPeople(t *testing.T) {
 	}
 	for _, want := range []string{
 		`(?m)^ 8  order\.paid +order-5003 +waited, then done`, `(?m)^12  customer\.verified +customer-4001 +dead letter: invalid +0 +0$`,
-		`none twice`, `All is as expected`, `Try next`, `call +PATCH +investors/…/ +200`, `event +order\.paid +order-5001 +to payments`,
+		`none twice`, `All is as expected`, `Try next`, `Calls count every GET`, `results --dead`, `call +PATCH +investors/…/ +200`, `event +order\.paid +order-5001 +to payments`,
 	} {
 		if !regexp.MustCompile(want).MatchString(stdout.String()) {
 			t.Errorf("%s is missing in\n%s", want, &stdout)

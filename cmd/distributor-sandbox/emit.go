@@ -68,14 +68,15 @@ func (c *EmitCmd) Run(ctx context.Context, t terminal) error {
 		return usageError{errors.New("--count and --duration are for --stream")}
 	}
 	e := &emitter{
-		contract: contract, routes: where, structured: c.Mode == "structured", unchecked: c.Unchecked, sent: map[string]int{},
+		contract: contract, prefix: c.Prefix, routes: where,
+		structured: c.Mode == "structured", unchecked: c.Unchecked, sent: map[string]int{},
 		suffix: "-" + cmp.Or(c.Suffix, time.Now().Format("150405")), out: t.stdout, pace: rate.NewLimiter(rate.Inf, 1),
 	}
 	if c.rate() > 0 {
 		// Bursts make up for the time that writing takes.
 		e.pace = rate.NewLimiter(rate.Limit(c.rate()), max(1, int(c.rate()*gather.Seconds())))
 	}
-	client, err := kafka.New(kafka.Config{Brokers: c.brokers(t), ClientID: "distributor-sandbox"})
+	client, err := kafka.New(kafka.Config{Brokers: brokersFor(c.Brokers, t), ClientID: "distributor-sandbox"})
 	if err != nil {
 		return err
 	}
@@ -96,30 +97,19 @@ func (c *EmitCmd) rate() float64 {
 	return 0
 }
 
-func (c *EmitCmd) brokers(t terminal) []string {
-	switch {
-	case len(c.Brokers) > 0:
-		return c.Brokers
-	case t.env("KAFKA_BROKERS") != "":
-		return strings.Split(t.env("KAFKA_BROKERS"), ",")
-	}
-	return []string{"127.0.0.1:9092"}
-}
-
 // connect waits for the brokers and looks for the topics.
-func (c *EmitCmd) connect(ctx context.Context, client *kafka.Client, topics []string, t terminal) (*upstream, error) {
-	looking, cancel := context.WithTimeout(ctx, c.Connect)
-	defer cancel()
-	u, err := newUpstream(looking, client, topics, c.Mode == "structured")
-	if err != nil && looking.Err() != nil && ctx.Err() == nil {
-		return nil, fmt.Errorf("no answer from %s within %s", strings.Join(c.brokers(t), ", "), c.Connect)
-	}
+func (c *EmitCmd) connect(ctx context.Context, client *kafka.Client, topics []string, t terminal) (u *upstream, err error) {
+	err = answered(ctx, c.Connect, brokersFor(c.Brokers, t), func(ctx context.Context) (err error) {
+		u, err = newUpstream(ctx, client, topics, c.Mode == "structured")
+		return err
+	})
 	return u, err
 }
 
 // emitter sends events to the topics of their types.
 type emitter struct {
 	contract   *schemas.Contract
+	prefix     string // of types
 	routes     map[string]string
 	suffix     string
 	structured bool
@@ -151,7 +141,7 @@ func (e *emitter) run(ctx context.Context, client *kafka.Client, c *EmitCmd, t t
 		}
 		defer events.close()
 		bar = progress(t, events.count)
-		load = func(yield func(kafka.Record) error) error { return events.each(e.paced(ctx, yield)) }
+		load = func(yield func(kafka.Record) error) error { return events.send(e.paced(ctx, yield)) }
 	case c.Stream:
 		bar = progress(t, c.total())
 		load = func(yield func(kafka.Record) error) error { return e.stream(ctx, c, yield) }
@@ -166,7 +156,7 @@ func (e *emitter) run(ctx context.Context, client *kafka.Client, c *EmitCmd, t t
 	case ctx.Err() != nil:
 		err = errors.New("interrupted: not all events were sent")
 	}
-	return errors.Join(err, e.tell(t.stdout, time.Since(began)))
+	return errors.Join(err, e.tell(t.stdout, time.Since(began), c.Brokers))
 }
 
 // Records are written together, as long as that keeps none of them waiting.
@@ -240,7 +230,7 @@ func (e *emitter) samples(yield func(kafka.Record) error) error {
 		if err := yield(e.upstream.record(topic, s.event)); err != nil {
 			return err
 		}
-		fmt.Fprintf(e.out, "%-22s to %-10s %s\n", s.event.Name, topic, s.title)
+		fmt.Fprintln(e.out, fit(fmt.Sprintf("%-21s %-9s %s", s.event.Name, topic, s.title), columns))
 	}
 	return nil
 }
@@ -253,8 +243,8 @@ func (e *emitter) check(event schemas.Event) error {
 	return e.contract.Validate(event)
 }
 
-// tell says what has been sent.
-func (e *emitter) tell(out io.Writer, took time.Duration) error {
+// tell says what has been sent, and how to see what becomes of it.
+func (e *emitter) tell(out io.Writer, took time.Duration, brokers []string) error {
 	total := 0
 	var topics []string
 	for _, topic := range slices.Sorted(maps.Keys(e.sent)) {
@@ -265,7 +255,8 @@ func (e *emitter) tell(out io.Writer, took time.Duration) error {
 		_, err := fmt.Fprintln(out, "no event sent")
 		return err
 	}
-	_, err := fmt.Fprintf(out, "%d events sent in %.1f s (%s)\n", total, took.Seconds(), strings.Join(topics, ", "))
+	said := fit(fmt.Sprintf("%d events sent in %.1f s (%s)", total, took.Seconds(), strings.Join(topics, ", ")), columns)
+	_, err := fmt.Fprintf(out, "%s\n\nNext, what has become of them (--follow goes on):\n%s\n", said, reading(brokers))
 	return err
 }
 

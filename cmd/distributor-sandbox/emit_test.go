@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -105,6 +106,10 @@ func TestEmitSamples(t *testing.T) {
 			if !regexp.MustCompile(`(?m)^14 events sent in `).MatchString(out) {
 				t.Errorf("it says %s", out)
 			}
+			checkColumns(t, out)
+			if !strings.HasSuffix(out, "distributor-sandbox results --dead\n") {
+				t.Errorf("it does not say how to go on: %s", out)
+			}
 			invalid, sent := 0, map[string]int{}
 			for _, topic := range []string{tg.customers, tg.order, tg.depot} {
 				for _, r := range tg.records(topic) {
@@ -145,6 +150,8 @@ func TestEmitFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	one := strings.ReplaceAll(string(valid), "\n", " ") + "\n"
+	second := strconv.Itoa(1 + strings.Count(string(valid), "\n"))
 	for name, c := range map[string]struct {
 		file string
 		args []string
@@ -153,12 +160,31 @@ func TestEmitFile(t *testing.T) {
 	}{
 		"one event over many lines":           {file: string(valid), sent: 1},
 		"lines":                               {file: strings.Repeat(strings.ReplaceAll(string(valid), "\n", " ")+"\n", 700), sent: 700},
-		"no event":                            {file: " \n"},
-		"the second is invalid: none is sent": {file: string(valid) + string(wrong), says: "event 2, before byte [0-9]+: invalid event: /data/units minimum"},
+		"no event":                            {file: " \n", says: "FILE: there is no event in it$"},
+		"the second is invalid: none is sent": {file: string(valid) + string(wrong), says: "FILE:SECOND: invalid event: /data/units minimum\nnothing was sent$"},
 		"… unless unchecked":                  {file: string(valid) + string(wrong), args: []string{"--unchecked"}, sent: 2},
-		"not JSON":                            {file: string(valid) + "Erika", says: "event 2, before byte [0-9]+: not JSON$"},
-		"no CloudEvent":                       {file: `{"name": "Erika"}`, says: "invalid event: .*/id required"},
-		"no CloudEvent, unchecked":            {file: `{"name": "Erika"}`, args: []string{"--unchecked"}, sent: 1},
+		"not JSON":                            {file: string(valid) + "Erika", says: "FILE:SECOND: not JSON\nnothing was sent$"},
+		"no CloudEvent":                       {file: `{"name": "Erika"}`, says: "FILE:1: invalid event: .*/id required"},
+		"all that is bad is told": {
+			file: one + "{\"a\": \n" + one + "Erika {}\n\n" + strings.ReplaceAll(string(wrong), "\n", " ") + "\n" + one,
+			says: "^FILE:2: not JSON\nFILE:4: not JSON\nFILE:6: invalid event: /data/units minimum\nnothing was sent$",
+		},
+		"the first 20 are told": {
+			file: strings.Repeat("{}\n", 25), says: "FILE:20: [^\n]*\nand 5 more\nnothing was sent$",
+		},
+		"another prefix": {
+			file: one, args: []string{"--prefix", "com.example."},
+			says: `FILE:1: type "distributor.order.paid" does not begin with --prefix, "com.example."`,
+		},
+		"another type": {
+			file: strings.Replace(one, "order.paid", "order.payed", 1),
+			says: `FILE:1: type "distributor.order.payed": after --prefix, "distributor.", want one of .*order.paid`,
+		},
+		"another type, unchecked": {
+			file: strings.Replace(one, "order.paid", "order.payed", 1), args: []string{"--unchecked"}, sent: 1,
+		},
+
+		"no CloudEvent, unchecked": {file: `{"name": "Erika"}`, args: []string{"--unchecked"}, sent: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -168,6 +194,7 @@ func TestEmitFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := tg.emit(append([]string{"--file", file}, c.args...)...)
+			c.says = strings.NewReplacer("FILE", regexp.QuoteMeta(file), "SECOND", second).Replace(c.says)
 			if c.says == "" && err != nil || c.says != "" && (err == nil || !regexp.MustCompile(c.says).MatchString(err.Error())) {
 				t.Errorf("error %v, want %q", err, c.says)
 			}

@@ -31,11 +31,17 @@ type letter struct {
 	fields               []string
 }
 
-func letterOf(r kafka.Record) letter {
+// headersOf are a record's headers by key; of a key that comes twice, the last.
+func headersOf(r kafka.Record) map[string]string {
 	h := map[string]string{}
 	for _, header := range r.Headers {
 		h[header.Key] = string(header.Value)
 	}
+	return h
+}
+
+func letterOf(r kafka.Record) letter {
+	h := headersOf(r)
 	l := letter{
 		eventID: h["dlq_event_id"], source: h["dlq_event_source"], typ: h["dlq_event_type"],
 		reason: h["dlq_reason"], class: h["dlq_class"], step: h["dlq_step"],

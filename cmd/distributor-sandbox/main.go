@@ -24,11 +24,12 @@ func main() {
 
 // cli are the commands.
 type cli struct {
-	Demo  DemoCmd  `cmd:"" help:"Watch the bridge at work: broker, API, bridge and sample events in one process."`
-	Up    UpCmd    `cmd:"" help:"Keep a broker and the API running, to develop against."`
-	API   APICmd   `cmd:"" name:"api" help:"Serve the Distributor API alone, as a sandbox."`
-	Emit  EmitCmd  `cmd:"" help:"Send events: samples, a file of them, or a stream at a rate."`
-	Kafka KafkaCmd `cmd:"" name:"kafka" help:"Run a command against a real Apache Kafka that lives as long as the command."`
+	Demo    DemoCmd    `cmd:"" help:"Watch the bridge at work: broker, API, bridge and sample events in one process."`
+	Up      UpCmd      `cmd:"" help:"Keep a broker and the API running, to develop against."`
+	API     APICmd     `cmd:"" name:"api" help:"Serve the Distributor API alone, as a sandbox."`
+	Emit    EmitCmd    `cmd:"" help:"Send events: samples, a file of them, or a stream at a rate."`
+	Results ResultsCmd `cmd:"" help:"Read results, and dead letters, from their topics: what became of the events."`
+	Kafka   KafkaCmd   `cmd:"" name:"kafka" help:"Run a command against a real Apache Kafka that lives as long as the command."`
 
 	benchCommands `embed:""`
 }

@@ -91,6 +91,7 @@ func (p *people) summary(s summary) {
 		calls, results = calls+ch.calls, results+ch.published
 	}
 	p.line("%s", p.style.dim(fmt.Sprintf("%64s %5d %7d", "", calls, results)))
+	p.line("%s", p.style.dim("Calls count every GET; of each kind only an event's first one is shown above."))
 	p.line("")
 	if len(s.problems) > 0 {
 		for _, problem := range s.problems {
@@ -106,6 +107,7 @@ func (p *people) summary(s summary) {
 		{"demo --json", "the same for programs"},
 		{"up --data sandbox-data", "broker and API that stay, and a bridge.yaml"},
 		{"emit --samples", "send these events to them, or to any broker"},
+		{"results --dead", "what became of them"},
 		{"emit --stream --rate 50", "many customers, many orders"},
 		{"api --help", "an API that is slow, limits, fails or loses answers"},
 	} {

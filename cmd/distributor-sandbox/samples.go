@@ -109,13 +109,13 @@ func with(list []string, more ...string) []string {
 
 func (k *kit) customers() []draft {
 	anna, firm := k.id("customer-1001"), k.id("company-2001")
-	moved := erika.natural()
+	moved := k.own(erika).natural()
 	moved.Street, moved.Zip, moved.City = "Neue Deichstraße 5", "26382", "Wilhelmshaven"
 	return []draft{
 		{
 			title: "a person, who gets a managed wallet",
 			name:  schemas.TypeCustomerVerified, source: onboarding, id: anna + "-verified", customer: anna,
-			data: erika.verified(anna, ""),
+			data: k.own(erika).verified(anna, ""),
 			expect: expect{
 				results: with(registered, "wallet.created managed"), outcome: done,
 				effects: []string{"create_document", "create_investor", "create_identification", "create_managed_wallet"},
@@ -124,7 +124,7 @@ func (k *kit) customers() []draft {
 		{
 			title: "a company: two proofs, a benefiting person",
 			name:  schemas.TypeCustomerVerified, source: onboarding, id: firm + "-verified", customer: firm,
-			data: moritz.verifiedCompany(firm, "Musterwerke Sonnenschein GmbH"+k.suffix, ottilie),
+			data: k.own(moritz).verifiedCompany(firm, "Musterwerke Sonnenschein GmbH"+k.suffix, k.own(ottilie)),
 			expect: expect{
 				results: with(registered, "wallet.created managed"), outcome: done,
 				effects: []string{
@@ -163,7 +163,7 @@ func (k *kit) orders() []draft {
 	uncredited.Credit = new(false)
 	return []draft{
 		{
-			title: "an order with two signed documents, credited when paid",
+			title: "an order and its two signed documents, credited",
 			name:  schemas.TypeOrderPaid, source: payments, id: first + "-paid", customer: anna, about: first,
 			data:   k.order(first, anna, 300),
 			expect: expect{results: invested, effects: with(investing, "create_credit"), outcome: done},
@@ -205,9 +205,9 @@ func (k *kit) early() []draft {
 			},
 		},
 		{
-			title: "the customer, with an own wallet: the order goes on",
+			title: "the customer, with an own wallet: it goes on",
 			name:  schemas.TypeCustomerVerified, source: onboarding, id: late + "-verified", customer: late,
-			data: frieda.verified(late, address(late)),
+			data: k.own(frieda).verified(late, address(late)),
 			expect: expect{
 				results: with(registered, "wallet.created own"), frees: order + "-paid", outcome: done,
 				effects: []string{"create_document", "create_investor", "create_identification", "create_generic_wallet"},
@@ -229,7 +229,7 @@ func (k *kit) positions() []draft {
 			},
 		},
 		{
-			title: "50 units are transferred to the self-custody wallet",
+			title: "50 units go to the self-custody wallet",
 			name:  schemas.TypePositionTransferred, source: depot, id: transfer, customer: anna, about: transfer,
 			data: schemas.PositionTransferred{
 				CustomerID: anna, TransferID: transfer, Offering: offering, Units: 50, TargetAddress: address(anna),
@@ -243,11 +243,11 @@ func (k *kit) positions() []draft {
 
 func (k *kit) troubles() []draft {
 	anna, wrong, toomuch := k.id("customer-1001"), k.id("customer-4001"), k.id("redemption-7002")
-	typo := moritz.verified(wrong, "")
+	typo := k.own(moritz).verified(wrong, "")
 	typo.BankAccount.IBAN = "DE" + "00" + typo.BankAccount.IBAN[4:] // check digits that no account has
 	return []draft{
 		{
-			title: "an invalid event: the IBAN's check digits are wrong",
+			title: "an invalid event: an IBAN's check digits",
 			name:  schemas.TypeCustomerVerified, source: onboarding, id: wrong + "-verified", customer: wrong,
 			data:   typo,
 			expect: expect{dead: "invalid /data/bank_account/iban format", outcome: "dead letter: invalid"},

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -31,6 +32,9 @@ func TestSamplesAreValid(t *testing.T) {
 	types, broken := map[string]bool{}, 0
 	for _, s := range samples {
 		types[s.event.Name] = true
+		if told := fmt.Sprintf("%-21s %-9s %s", s.event.Name, defaultRoutes()[s.event.Name], s.title); fit(told, columns) != told {
+			t.Errorf("emit would cut %q", told)
+		}
 		if !strings.HasSuffix(s.event.CustomerID, "-x") || !strings.Contains(s.event.ID, "-x") {
 			t.Errorf("%s of %s does not carry the suffix", s.event.ID, s.event.CustomerID)
 		}
@@ -73,6 +77,49 @@ func TestStreamIsValid(t *testing.T) {
 			t.Fatalf("event %d has the ID of an earlier one, %s", n, e.ID)
 		}
 		ids[e.ID] = true
+	}
+}
+
+// Runs are of different people: else the API would be told the same twice, and /sandbox/doubles would accuse the bridge.
+func TestRunsAreOfDifferentPeople(t *testing.T) {
+	t.Parallel()
+	seen := map[string]string{} // what of a customer must be of no other, and whose it is
+	once := func(what string, v any, whose string) {
+		t.Helper()
+		raw, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if other, is := seen[what+string(raw)]; is && other != whose {
+			t.Errorf("%s and %s have the same %s", whose, other, what)
+		}
+		seen[what+string(raw)] = whose
+	}
+	for _, suffix := range []string{"", "-093012", "-093013", "-x"} {
+		k := newKit(t, suffix)
+		events := sampleEvents(t, suffix)
+		for n := range 3 * crowd * len(life) {
+			e, err := k.next(n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			events = append(events, e)
+		}
+		for _, e := range events {
+			var d schemas.CustomerVerified
+			if e.Name != schemas.TypeCustomerVerified || k.contract.Validate(e) != nil { // an invalid one never gets to the API
+				continue
+			}
+			if err := json.Unmarshal(e.Data, &d); err != nil {
+				t.Fatal(err)
+			}
+			once("bank account", d.BankAccount, e.CustomerID)
+			once("tax", d.Tax, e.CustomerID)
+			once("protocol", d.Identification.LegitimationProtocol, e.CustomerID)
+			if d.Company != nil {
+				once("proof", d.Company.IdentityProof, e.CustomerID)
+			}
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -68,12 +69,12 @@ func (k *kit) next(n int) (schemas.Event, error) {
 	number, stage := round*crowd+at%crowd, at/crowd
 	customer := k.id(fmt.Sprintf("stream-%d", number))
 	order := k.id(fmt.Sprintf("stream-order-%d-%d", number, stage))
-	who := someone(number)
+	who := k.someone(number)
 	var data any
 	source := onboarding
 	switch name := life[stage]; {
 	case name == schemas.TypeCustomerVerified && number%5 == 4:
-		data = who.verifiedCompany(customer, fmt.Sprintf("Musterwerke %d GmbH", number), someone(number+1))
+		data = who.verifiedCompany(customer, fmt.Sprintf("Musterwerke %d%s GmbH", number, k.suffix), k.someone(number+1))
 	case name == schemas.TypeCustomerVerified:
 		data = who.verified(customer, "")
 	case name == schemas.TypeCustomerUpdated:
@@ -104,18 +105,37 @@ var (
 	towns = [][2]string{{"10115", "Berlin"}, {"20095", "Hamburg"}, {"80331", "München"}, {"50667", "Köln"}, {"70173", "Stuttgart"}}
 )
 
-// someone gives a person for a number: always the same one.
-func someone(number int) person {
-	r := rand.New(rand.NewPCG(uint64(number), 7))
+// someone gives a person for a number: always the same one in runs with the same suffix, and another one in any other run.
+func (k *kit) someone(number int) person {
+	r := rand.New(rand.NewPCG(uint64(number), k.seed()))
 	town := towns[r.IntN(len(towns))]
 	p := person{
 		forename: forenames[r.IntN(len(forenames))], surname: surnames[r.IntN(len(surnames))], salutation: schemas.SalutationMR,
 		born:       time.Date(1950+r.IntN(50), time.Month(1+r.IntN(12)), 1+r.IntN(28), 0, 0, 0, 0, time.UTC).Format(time.DateOnly),
 		birthPlace: towns[r.IntN(len(towns))][1], street: fmt.Sprintf("Teststraße %d", 1+r.IntN(200)), zip: town[0], city: town[1],
-		account: 100_000_000 + number,
+		account: number,
 	}
 	if slices.Index(forenames, p.forename)%2 == 0 {
 		p.salutation = schemas.SalutationMS
 	}
+	return k.own(p)
+}
+
+// own gives the person an account that belongs to this run: without it, two runs would register the very same people,
+// and an audit for doubles would accuse the bridge of it.
+func (k *kit) own(p person) person {
+	if k.suffix != "" {
+		p.account = (p.account + 1_000_000*int(k.seed()%accounts)) % (1_000_000 * accounts)
+	}
 	return p
+}
+
+// accounts is how many millions of accounts there are: numbers of ten digits, that are below 2^32.
+const accounts = 4000
+
+// seed is the run's, by its suffix.
+func (k *kit) seed() uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(k.suffix)) // a hash takes all
+	return h.Sum64()
 }

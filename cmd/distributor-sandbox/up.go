@@ -40,13 +40,23 @@ The broker keeps its data in DIR/kafka from one start to the next. The API keeps
 whom the bridge remembers do not exist there any more. Start with --fresh to begin anew on both sides.`
 }
 
-// Run serves until ctx ends.
+// Run serves until ctx ends. What keeps it from serving is found before anything is written, or forgotten.
 func (c *UpCmd) Run(ctx context.Context, t terminal) (err error) {
-	if err := os.MkdirAll(c.Data, 0o750); err != nil {
-		return err
+	ln, err := listen(ctx, c.APIPort)
+	if err != nil {
+		return fmt.Errorf("API: %w (--api-port chooses another one)", err)
 	}
+	defer ln.Close() // closed twice where the API has served: no matter
+	probe, err := listen(ctx, c.KafkaPort)
+	if err != nil {
+		return fmt.Errorf("broker: %w (--kafka-port chooses another one)", err)
+	}
+	_ = probe.Close() // the broker takes its place
 	dir, err := filepath.Abs(c.Data)
 	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
 	kept := filepath.Join(dir, "kafka")
@@ -60,11 +70,6 @@ func (c *UpCmd) Run(ctx context.Context, t terminal) (err error) {
 	if err != nil {
 		return err
 	}
-	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", c.APIPort))
-	if err != nil {
-		return fmt.Errorf("API: %w (--api-port chooses another one)", err)
-	}
-	defer ln.Close() // closed twice where the API has served: no matter
 	server, err := sandbox.New(c.api(string(secret)))
 	if err != nil {
 		return err
@@ -90,6 +95,11 @@ func (c *UpCmd) Run(ctx context.Context, t terminal) (err error) {
 		return fmt.Errorf("print what is running: %w", err)
 	}
 	return server.Serve(ctx, ln)
+}
+
+// listen takes a port of this machine; 0 is a free one.
+func listen(ctx context.Context, port int) (net.Listener, error) {
+	return new(net.ListenConfig).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 }
 
 // What the API knows the client and what is for sale by: the same from one start to the next, as bridge.yaml names them.
@@ -125,18 +135,6 @@ func secretIn(file string) (config.Secret, error) {
 	return secret, os.WriteFile(file, []byte(string(secret)+"\n"), 0o600)
 }
 
-// upConfig is the configuration of a bridge for broker and API.
-func upConfig(brokers []string, api, secretFile string) bridge.Config {
-	cfg := bridge.Default()
-	cfg.Kafka.Brokers = brokers
-	cfg.Topics.Upstream = upstreamTopics
-	cfg.Topics.Replication, cfg.Topics.MinInsyncReplicas = 1, 1
-	cfg.API.BaseURL, cfg.API.ClientID, cfg.API.ClientSecretFile = api, upClient, secretFile
-	cfg.Offerings = map[string]bridge.Offering{offering: {Campaign: upCampaign, Product: upProduct}}
-	cfg.Rules.PollInterval = 200 * time.Millisecond
-	return cfg
-}
-
 func makeTopics(ctx context.Context, cfg bridge.Config) error {
 	client, err := kafka.New(kafka.Config{Brokers: cfg.Kafka.Brokers, ClientID: "distributor-sandbox"})
 	if err != nil {
@@ -146,87 +144,65 @@ func makeTopics(ctx context.Context, cfg bridge.Config) error {
 	return createTopics(ctx, client, cfg)
 }
 
-// writeConfig writes the configuration, unless there is one that is another: own says that it is this one now.
-func writeConfig(file string, cfg bridge.Config) (own bool, err error) {
-	text := configText(cfg)
-	have, err := os.ReadFile(file)
-	switch {
-	case err == nil:
-		return string(have) == text, nil
-	case !errors.Is(err, os.ErrNotExist):
-		return false, err
-	}
-	return true, os.WriteFile(file, []byte(text), 0o600)
-}
-
-func configText(cfg bridge.Config) string {
-	return fmt.Sprintf(`# A bridge for the broker and the API of "distributor-sandbox up".
-# Delete this file to have it written anew; what it does not name has its default.
-
-kafka:
-  brokers: [%q]
-
-topics:
-  upstream: [%s]
-  replication: %d          # there is one broker
-  min_insync_replicas: %d
-
-api:
-  base_url: %q
-  client_id: %q
-  client_secret_file: %q
-
-offerings:
-  %s:
-    campaign: %q
-    product: %q
-
-rules:
-  poll_interval: %s   # the sandbox is quick
-`, strings.Join(cfg.Kafka.Brokers, `", "`), strings.Join(cfg.Topics.Upstream, ", "),
-		cfg.Topics.Replication, cfg.Topics.MinInsyncReplicas,
-		cfg.API.BaseURL, cfg.API.ClientID, cfg.API.ClientSecretFile,
-		offering, cfg.Offerings[offering].Campaign, cfg.Offerings[offering].Product, cfg.Rules.PollInterval)
-}
-
 func (c *UpCmd) tell(t terminal, dir string, cfg bridge.Config, own bool) error {
 	s := styleFor(t.stdout, t)
-	here := dir
-	if cwd, err := os.Getwd(); err == nil {
-		if rel, err := filepath.Rel(cwd, dir); err == nil && !strings.HasPrefix(rel, "..") {
-			here = rel
-		}
-	}
+	here := nearby(dir)
 	file := filepath.Join(here, "bridge.yaml")
 	origin := strings.TrimSuffix(cfg.API.BaseURL, sandbox.Base)
-	brokers := strings.Join(cfg.Kafka.Brokers, ",")
-	if !own {
-		file += "   (yours: it is not the one that would be written)"
-	}
-	to := ""
+	var to []string
 	if c.KafkaPort != 9092 {
-		to = " --brokers " + brokers
+		to = cfg.Kafka.Brokers
+	}
+	emit := program + " emit"
+	if len(to) > 0 {
+		emit += " --brokers " + strings.Join(to, ",")
+	}
+	whose := "made for them, with short times: for development only"
+	if !own {
+		whose = "yours: it is not the one that would be written"
 	}
 	lines := []string{
 		s.bold("Broker and API are running, on this machine only. Ctrl-C ends them."),
 		"",
-		"  broker   " + brokers + "   keeps its data in " + filepath.Join(here, "kafka"),
-		"  API      " + cfg.API.BaseURL + "   forgets all when it ends",
+		"  broker   " + strings.Join(cfg.Kafka.Brokers, ","),
+		"           keeps its data in " + filepath.Join(here, "kafka"),
+		"  API      " + cfg.API.BaseURL,
+		"           forgets all when it ends",
 		"  topics   " + strings.Join(cfg.Topics.Upstream, ", ") + "; " + cfg.Topics.Prefix + "* are the bridge's",
 		"  config   " + file,
+		"           " + whose,
 		"",
 		s.bold("The bridge, in another terminal"),
-		"  go run ./cmd/distributor-bridge run --config " + filepath.Join(here, "bridge.yaml"),
+		fold("  ", "go run ./cmd/distributor-bridge run", "--config "+file),
 		"",
-		s.bold("Events"),
-		"  go run ./cmd/distributor-sandbox emit" + to,
-		"  go run ./cmd/distributor-sandbox emit" + to + " --stream --rate 20 --duration 1m",
+		s.bold("Events, and what becomes of them"),
+		"  " + emit,
+		fold("  ", emit, "--stream --rate 20 --duration 1m"),
+		reading(to),
 		"",
-		s.bold("What the API did, and how it fails on demand"),
+		s.bold("What the API did, what it did twice, and how it fails on demand"),
 		"  curl " + origin + "/sandbox/ledger",
-		"  curl " + origin + `/sandbox/faults -d '{"operation": "create_credit", "kind": "cut", "applied": true}'`,
+		"  curl " + origin + "/sandbox/doubles",
+		"    [] is good. Else each group holds effects that look alike (same operation,",
+		"    investor and body) under different keys: one thing done twice, unless",
+		"    upstream meant it twice, as two redemptions of as many units.",
+		"  curl " + origin + "/sandbox/faults \\",
+		`    -d '{"operation": "create_credit", "kind": "cut", "applied": true}'`,
 		"",
 	}
 	_, err := io.WriteString(t.stdout, strings.Join(lines, "\n"))
 	return err
+}
+
+// nearby gives a folder as seen from the working folder, if it is below that.
+func nearby(dir string) string {
+	cwd, err := os.Getwd()
+	if err != nil {
+		return dir
+	}
+	rel, err := filepath.Rel(cwd, dir)
+	if err != nil || strings.HasPrefix(rel, "..") {
+		return dir
+	}
+	return rel
 }

@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"distributor-bridge/internal/bridge"
 	"distributor-bridge/internal/config"
@@ -28,7 +30,7 @@ func startUp(t *testing.T, dir string, args ...string) (told string, stop func()
 	out := bufio.NewScanner(r)
 	for out.Scan() {
 		told += out.Text() + "\n"
-		if strings.Contains(out.Text(), "/sandbox/faults") {
+		if strings.Contains(out.Text(), `"applied": true`) {
 			break
 		}
 	}
@@ -53,11 +55,15 @@ func TestUp(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	told, stop := startUp(t, dir)
 	cfg := loadConfig(t, dir) // strictly, and validated
-	for _, want := range []string{cfg.Kafka.Brokers[0], cfg.API.BaseURL, "distributor-bridge run --config", "emit", filepath.Join(dir, "bridge.yaml")} {
+	for _, want := range []string{
+		cfg.Kafka.Brokers[0], cfg.API.BaseURL, "distributor-bridge run", "--config " + filepath.Join(dir, "bridge.yaml"),
+		"distributor-sandbox emit", "distributor-sandbox results --dead", "/sandbox/doubles", "[] is good",
+	} {
 		if !strings.Contains(told, want) {
 			t.Errorf("%q is missing in\n%s", want, told)
 		}
 	}
+	checkColumns(t, told)
 	info, err := os.Stat(cfg.API.ClientSecretFile)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the secret's file: %v, %v", info, err)
@@ -83,6 +89,58 @@ func TestUp(t *testing.T) {
 	client.Close()
 	if err := stop(); err != nil {
 		t.Fatalf("stopped with %v", err)
+	}
+}
+
+// What is written for development is short, and stays in the order that the bridge's promises need.
+func TestUpTimes(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	_, stop := startUp(t, dir)
+	cfg := loadConfig(t, dir)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string][2]time.Duration{
+		"group.session": {cfg.Group.Session, 6 * time.Second}, "group.heartbeat": {cfg.Group.Heartbeat, time.Second},
+		"group.rebalance": {cfg.Group.Rebalance, 12 * time.Second}, "rules.drain": {cfg.Rules.Drain, 10 * time.Second},
+		"api.timeouts.call":       {cfg.API.Timeouts.Call, 8 * time.Second},
+		"api.timeouts.first_byte": {cfg.API.Timeouts.FirstByte, 6 * time.Second},
+		"api.timeouts.token":      {cfg.API.Timeouts.Token, 6 * time.Second},
+	} {
+		if c[0] != c[1] {
+			t.Errorf("%s is %s, want %s", name, c[0], c[1])
+		}
+	}
+	if cfg.Rules.Lease >= cfg.Group.Session {
+		t.Errorf("one whose session of %s is over could still call within its lease of %s", cfg.Group.Session, cfg.Rules.Lease)
+	}
+}
+
+// A port that is taken is found before anything is written, or forgotten.
+func TestUpPortTaken(t *testing.T) {
+	t.Parallel()
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = taken.Close() })
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	for _, which := range []string{"--kafka-port", "--api-port"} {
+		dir := t.TempDir()
+		kept := filepath.Join(dir, "kafka")
+		if err := os.Mkdir(kept, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		args := []string{"up", "--data", dir, "--fresh", "--kafka-port", "0", "--api-port", "0", which, port}
+		err := run(t.Context(), args, nil, io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), which+" chooses another one") {
+			t.Errorf("%s: error %v", which, err)
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil || len(entries) != 1 || entries[0].Name() != "kafka" {
+			t.Errorf("%s: the folder has %v, %v: want kafka as it was", which, entries, err)
+		}
 	}
 }
 
