@@ -204,7 +204,7 @@ type Rules struct {
 	// PollInterval is how often the API is asked for a KYC, a status or a task that has not ended.
 	PollInterval time.Duration `koanf:"poll_interval"`
 	Retry        Retry         `koanf:"retry"`
-	// Lease is how long an acknowledged write to state allows calls, before it has to be renewed.
+	// Lease is how long an acknowledged write to state allows calls, before it has to be renewed. Shorter than Group.Session.
 	Lease time.Duration `koanf:"lease"`
 	// Drain is how long calls in flight may take to end when the program stops or loses a partition. A container's grace
 	// period (terminationGracePeriodSeconds) has to be longer.

@@ -123,7 +123,8 @@ func TestKilledOnKafka(t *testing.T) {
 			t.Parallel()
 			w := newSockets(t, sandbox.Config{})
 			w.cfg.Group.Session, w.cfg.Group.Heartbeat = 6*time.Second, time.Second // for the dead member to be put out
-			w.cfg.Rules.Drain = 2 * time.Second                                     // in which the dead does nothing
+			w.cfg.Rules.Lease = 5 * time.Second
+			w.cfg.Rules.Drain = 2 * time.Second // in which the dead does nothing
 			w.cfg.API.Timeouts = bridge.Timeouts{
 				Dial: time.Second, TLS: time.Second, FirstByte: time.Second, Call: time.Second, Token: time.Second, Idle: time.Second,
 			}

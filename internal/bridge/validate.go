@@ -169,6 +169,10 @@ func (c *Config) checkRules(p *config.Problems) {
 		p.Add("rules.quiet", "%s is shorter than api.timeouts.call, %s: a refusal would count while the lost call is under way",
 			r.Quiet, c.API.Timeouts.Call)
 	}
+	if r.Lease >= c.Group.Session {
+		p.Add("rules.lease", "%s is not shorter than group.session, %s: a member that was put out could still call", r.Lease,
+			c.Group.Session)
+	}
 	if r.Lease < time.Second {
 		p.Add("rules.lease", "%s is less than 1s: it would be over before a call is sent", r.Lease)
 	}
