@@ -1,7 +1,11 @@
 package bridge_test
 
 import (
+	"context"
+	"errors"
 	"maps"
+	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,5 +60,60 @@ func TestExpiredOrder(t *testing.T) {
 		w.await("corrected credit.succeeded")
 		m.stop()
 		wantLetters(t, w, map[string]string{"early": "expired "}, 1)
+	})
+}
+
+// A bridge whose own topics are missing, or have another number of partitions, says so before it does anything.
+func TestTopicsAreChecked(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*bridge.Config)
+		want   []string
+	}{
+		{"none of them", func(cfg *bridge.Config) { cfg.Topics.Prefix = "nosuch." },
+			[]string{"topic nosuch.inbox does not exist", "topic nosuch.results does not exist", "topics create"}},
+		{"one of them", func(cfg *bridge.Config) { cfg.Topics.Results = "nosuch" },
+			[]string{"nosuch does not exist: run distributor-bridge topics create"}},
+		{"partitions", func(cfg *bridge.Config) { cfg.Topics.Partitions = 3 },
+			[]string{"has 2 partitions, topics.partitions says 3"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newPipes(t, sandbox.Config{})
+				w.emit(event("person", schemas.TypeCustomerVerified, emitted, verified("p1")))
+				m := w.start(c.change)
+				<-m.done
+				for _, want := range c.want {
+					if m.err == nil || !strings.Contains(m.err.Error(), want) {
+						t.Errorf("it ended with %v, want it to tell: %s", m.err, want)
+					}
+				}
+				if n := len(w.api.Calls()); n > 0 {
+					t.Errorf("%d calls were made", n)
+				}
+			})
+		})
+	}
+}
+
+// A bridge that is started before its brokers waits for them, and says so.
+func TestBrokersComeLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newPipes(t, sandbox.Config{})
+		begin, dial := time.Now(), w.cfg.Dial
+		m := w.start(func(cfg *bridge.Config) {
+			cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+				if time.Since(begin) < 2*time.Minute {
+					return nil, errors.New("connection refused")
+				}
+				return dial(ctx, network, address)
+			}
+		})
+		w.emit(event("person", schemas.TypeCustomerVerified, emitted, verified("p1")))
+		w.await("person wallet.created")
+		m.stop()
+		if !strings.Contains(w.log.String(), "the brokers do not answer") {
+			t.Error("nothing was said while the brokers were not there")
+		}
 	})
 }
