@@ -123,7 +123,7 @@ func resumable(r *state.Record, w attempt.Work) bool {
 
 // How much a subject's record may hold: held events whole (some hundred bytes each), then bare offsets.
 const (
-	mostHeld   = 500
+	mostHeld   = 200
 	mostBehind = 10_000
 )
 
