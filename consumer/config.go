@@ -70,7 +70,7 @@ type Config struct {
 	MaxPayload  int           // bytes of the records that wait for their lane, over all partitions; default 64 MiB
 	MaxState    int           // bytes of one write to the state topic, as the topic takes it; default 1 MiB
 
-	// DeadLetterUnknown sends events of an unknown type to the dead letters; else they are skipped and counted.
+	// DeadLetterUnknown sends events of an unknown type to the dead letters; else they are skipped, with a report.
 	DeadLetterUnknown bool
 
 	// SendBefore gives a context under which calls of the API are not sent after t. Default: the context itself, so that

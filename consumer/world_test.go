@@ -37,7 +37,7 @@ type world struct {
 // partitions of the bridge's topics in tests.
 const partitions = 3
 
-// real gives a world on KAFKA_BROKERS, or on an in-process broker, in real time.
+// sockets gives a world on KAFKA_BROKERS, or on an in-process broker, in real time.
 func sockets(t *testing.T) *world {
 	t.Helper()
 	if env := os.Getenv(broker.EnvBrokers); env != "" {

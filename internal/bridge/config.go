@@ -25,7 +25,7 @@ type Config struct {
 	// Source is the CloudEvents source of all results: a URI reference that names this deployment. With another one, each
 	// result has another identity, so that consumers of results take a repeat for news.
 	Source string `koanf:"source"`
-	// UnknownTypes says what happens to upstream's events of a type that is not known: "skip" counts them, "dead_letter"
+	// UnknownTypes says what happens to upstream's events of a type that is not known: "skip" logs them, "dead_letter"
 	// keeps them in the dead letters. Choose the latter only if upstream's topics carry nothing else.
 	UnknownTypes string `koanf:"unknown_types"`
 

@@ -120,7 +120,7 @@ func (c *Client) build(ctx context.Context, r request, u *url.URL, token string)
 	}
 	req, err := http.NewRequestWithContext(ctx, r.op.method, u.String(), nil)
 	if err != nil {
-		return nil, nil, outcome.Retry(outcome.ClassInternal, false, cause(err))
+		return nil, nil, outcome.Retry(outcome.ClassInternal, false, outcome.Cause(err))
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Accept", "application/json")
@@ -152,7 +152,7 @@ func source(err error) error {
 	if errors.As(err, &e) {
 		return e
 	}
-	return outcome.Retry(outcome.ClassInternal, false, cause(err))
+	return outcome.Retry(outcome.ClassInternal, false, outcome.Cause(err))
 }
 
 // read reads the answer, as far as it may be large, and classifies it.

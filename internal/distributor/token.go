@@ -214,7 +214,7 @@ func (t *tokens) observe(start time.Time, err *outcome.Error) {
 func tokenVerdict(err error) *outcome.Error {
 	var answer *oauth2.RetrieveError
 	if !errors.As(err, &answer) || answer.Response == nil {
-		return outcome.Retry(outcome.ClassNotSent, false, fmt.Errorf("%w: %w", errToken, cause(err)))
+		return outcome.Retry(outcome.ClassNotSent, false, fmt.Errorf("%w: %w", errToken, outcome.Cause(err)))
 	}
 	e := outcome.Retry(outcome.ClassNotSent, false, errToken)
 	e.Status = answer.Response.StatusCode

@@ -4,12 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"sync"
-	"syscall"
 	"time"
 
 	"distributor-bridge/internal/outcome"
@@ -101,44 +99,5 @@ func ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return cause(err)
-}
-
-// What ends a call, in words of our own.
-var (
-	errTimeout = errors.New("timeout")
-	errCut     = errors.New("connection cut off")
-	errDNS     = errors.New("host name not resolved")
-	errTLS     = errors.New("TLS handshake refused")
-	errOther   = errors.New("connection broken")
-)
-
-// cause gives what err says, in words of our own: the texts of net/http and of its like quote answers, certificates and
-// addresses.
-func cause(err error) error {
-	var (
-		timeout interface{ Timeout() bool }
-		dns     *net.DNSError
-		errno   syscall.Errno
-		cert    *tls.CertificateVerificationError
-		alert   tls.AlertError
-		record  tls.RecordHeaderError
-	)
-	switch {
-	case errors.Is(err, context.Canceled):
-		return context.Canceled
-	case errors.Is(err, context.DeadlineExceeded):
-		return context.DeadlineExceeded
-	case errors.As(err, &dns):
-		return errDNS
-	case errors.As(err, &cert), errors.As(err, &alert), errors.As(err, &record):
-		return errTLS
-	case errors.As(err, &errno):
-		return errno
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return errTimeout
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
-		return errCut
-	}
-	return errOther
+	return outcome.Cause(err)
 }

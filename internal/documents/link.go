@@ -8,10 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"distributor-bridge/internal/outcome"
@@ -147,42 +145,5 @@ func (d *download) Close() error {
 	return d.ReadCloser.Close()
 }
 
-// What ends a fetch, in words of our own.
-var (
-	errTimeout = errors.New("timeout")
-	errCut     = errors.New("connection cut off")
-	errDNS     = errors.New("host name not resolved")
-	errTLS     = errors.New("TLS handshake refused")
-	errOther   = errors.New("connection broken")
-)
-
 // retry gives the verdict on a fault that may pass. Its cause is in words of our own: those of net/http quote the link.
-func retry(err error) error { return outcome.Retry(outcome.ClassDocument, false, cause(err)) }
-
-func cause(err error) error {
-	var (
-		timeout interface{ Timeout() bool }
-		dns     *net.DNSError
-		errno   syscall.Errno
-		cert    *tls.CertificateVerificationError
-		alert   tls.AlertError
-		record  tls.RecordHeaderError
-	)
-	switch {
-	case errors.Is(err, context.Canceled):
-		return context.Canceled
-	case errors.Is(err, context.DeadlineExceeded):
-		return context.DeadlineExceeded
-	case errors.As(err, &dns):
-		return errDNS
-	case errors.As(err, &cert), errors.As(err, &alert), errors.As(err, &record):
-		return errTLS
-	case errors.As(err, &errno):
-		return errno
-	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, os.ErrDeadlineExceeded):
-		return errTimeout
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
-		return errCut
-	}
-	return errOther
-}
+func retry(err error) error { return outcome.Retry(outcome.ClassDocument, false, outcome.Cause(err)) }
