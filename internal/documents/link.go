@@ -66,7 +66,10 @@ func (f *Fetcher) openLink(ctx context.Context, u *url.URL, size int64) (io.Read
 		cancel()
 		return nil, err
 	}
-	return &download{ReadCloser: res.Body, cancel: cancel, framed: res.ContentLength >= 0 || len(res.TransferEncoding) > 0, left: size}, nil
+	return &download{
+		ReadCloser: res.Body, ended: ctx.Err, cancel: cancel,
+		framed: res.ContentLength >= 0 || len(res.TransferEncoding) > 0, left: size,
+	}, nil
 }
 
 func (f *Fetcher) get(ctx context.Context, u *url.URL) (*http.Response, error) {
@@ -123,17 +126,25 @@ func retryAfter(h http.Header) time.Duration {
 // download is the body of an answer, with the end of its context.
 type download struct {
 	io.ReadCloser
+	ended  func() error // why the fetch is over, if it is
 	cancel context.CancelFunc
 	framed bool  // a length or chunks tell where the body ends
 	left   int64 // bytes of the promised size that did not come yet
 }
 
 // Read gives the body. An early end that nothing but the connection's end tells is a broken connection as likely as a
-// wrong document, so it is tried again.
+// wrong document, so it is tried again; and so is one after the fetch is over: a host that sees its client hang up may still
+// end its body in good form, and that can be read before the connection is closed.
 func (d *download) Read(p []byte) (int, error) {
 	n, err := d.ReadCloser.Read(p)
 	d.left -= int64(n)
-	if err == io.EOF && !d.framed && d.left > 0 {
+	if err != io.EOF || d.left <= 0 {
+		return n, err
+	}
+	if ended := d.ended(); ended != nil {
+		return n, ended
+	}
+	if !d.framed {
 		return n, io.ErrUnexpectedEOF
 	}
 	return n, err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -187,6 +188,32 @@ func TestContextEnds(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("cause: %v", err)
 	}
+}
+
+// lingering is a connection that is closed a little after its Close, so that what comes meanwhile is still read.
+type lingering struct{ net.Conn }
+
+func (c lingering) Close() error {
+	time.Sleep(50 * time.Millisecond)
+	return c.Conn.Close()
+}
+
+// A host that sees its client hang up may end its body in good form: the document is late, not wrong.
+func TestEndAfterTimeout(t *testing.T) {
+	t.Parallel()
+	base, f := host(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, content[:20])
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}, func(cfg *documents.Config) {
+		cfg.Timeouts.Fetch = 300 * time.Millisecond
+		cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+			return lingering{conn}, err
+		}
+	})
+	_, err := read(t, f, ref(content, base))
+	wantVerdict(t, err, outcome.Retrying, outcome.Temporary)
 }
 
 func TestStreams(t *testing.T) {
