@@ -263,7 +263,7 @@ func TestSickPartition(t *testing.T) {
 	}
 	time.Sleep(time.Second)
 	w.put(w.linked(of[1][0], "well"))
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for time.Now().Before(deadline) && !d.finished("well")() {
 		time.Sleep(100 * time.Millisecond)
 	}
@@ -297,7 +297,7 @@ func TestSickPartitionCommit(t *testing.T) {
 	w.put(w.linked(of[1][0], "well"))
 	w.until("well", d.finished("well"))
 	var at int64
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline) && at < 2; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline) && at < 2; time.Sleep(100 * time.Millisecond) {
 		offsets, err := w.client.GroupOffsets(t.Context(), w.cfg.Group.ID, w.cfg.Inbox)
 		if err != nil {
 			t.Fatal(err)

@@ -346,10 +346,10 @@ func (w *world) caughtUp(group, topic string) {
 	})
 }
 
-// until waits for a condition: 30 s, or 5 minutes of virtual time.
+// until waits for a condition: 2 minutes (a machine may be busy), or 5 minutes of virtual time.
 func (w *world) until(what string, condition func() bool) {
 	w.t.Helper()
-	limit := 30 * time.Second
+	limit := 2 * time.Minute
 	if w.virtual {
 		limit = 5 * time.Minute
 	}

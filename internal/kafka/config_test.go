@@ -79,7 +79,7 @@ func TestSecurity(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client, err := kafka.New(kafka.Config{Brokers: b.Addrs(), TLS: c.tls, SASL: c.sasl, Timeout: time.Second})
+			client, err := kafka.New(kafka.Config{Brokers: b.Addrs(), TLS: c.tls, SASL: c.sasl, Timeout: 2 * time.Second})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -140,7 +140,7 @@ func TestNobodyListens(t *testing.T) {
 	}
 	address := l.Addr().String()
 	_ = l.Close()
-	c, err := kafka.New(kafka.Config{Brokers: []string{address}, Timeout: 100 * time.Millisecond})
+	c, err := kafka.New(kafka.Config{Brokers: []string{address}, Timeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

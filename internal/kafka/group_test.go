@@ -59,7 +59,7 @@ func (m *member) leave(t *testing.T) {
 			t.Error(err)
 		}
 		m.done <- nil // for the cleanup
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Error("Run did not end within 30 s")
 	}
 }
@@ -67,7 +67,7 @@ func (m *member) leave(t *testing.T) {
 // owns waits for a session with n partitions and gives it.
 func (m *member) owns(t *testing.T, n int) *kafka.Assignment {
 	t.Helper()
-	limit := time.After(30 * time.Second)
+	limit := time.After(2 * time.Minute)
 	for {
 		select {
 		case a := <-m.assigned:

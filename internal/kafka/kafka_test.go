@@ -141,7 +141,7 @@ func other(t testing.TB, brokers []string, opts ...kgo.Opt) *kgo.Client {
 // eventually waits until ok, asking again and again.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	limit := time.Now().Add(60 * time.Second)
+	limit := time.Now().Add(3 * time.Minute)
 	for !ok() {
 		if time.Now().After(limit) {
 			t.Fatalf("not within a minute: %s", what)

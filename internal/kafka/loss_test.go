@@ -96,7 +96,7 @@ func TestLossIsNoticed(t *testing.T) {
 		select {
 		case <-a.Lost():
 			noticed <- true
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			noticed <- false
 		}
 	}
