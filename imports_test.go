@@ -25,6 +25,10 @@ var policy = []row{
 	{"internal/ops", nothing},
 	{"internal/webhook", only("internal/kafka")},
 
+	// Before a service of others: when to call it, and how often.
+	{"internal/breaker", only("internal/outcome")},
+	{"internal/pace", nothing},
+
 	// The API's side: they know outcomes, no events, no Kafka.
 	{"internal/distributor", only("internal/outcome")},
 	{"internal/documents", only("internal/outcome")},
@@ -34,7 +38,7 @@ var policy = []row{
 	{"handlers", only("schemas", "internal/outcome", "internal/attempt", "internal/distributor", "internal/documents")},
 	{"internal/state", only("schemas", "internal/outcome", "internal/attempt", "internal/kafka")},
 	{"producer", only("schemas", "internal/outcome", "internal/kafka")},
-	{"consumer", only("schemas", "internal/outcome", "internal/attempt", "internal/kafka", "internal/state", "producer")},
+	{"consumer", only("schemas", "internal/outcome", "internal/attempt", "internal/kafka", "internal/state", "producer", "internal/breaker", "internal/pace")},
 	{"internal/replay", only("schemas", "internal/outcome", "internal/kafka", "internal/state")},
 
 	// Test doubles know nothing of the product, so that both can be wrong only separately.
@@ -45,7 +49,7 @@ var policy = []row{
 	// Wiring, and the programs. Test doubles are linked in one of them only.
 	{"internal/bridge", only("schemas", "handlers", "consumer", "producer",
 		"internal/outcome", "internal/kafka", "internal/config", "internal/ops", "internal/attempt", "internal/distributor",
-		"internal/documents", "internal/state", "internal/replay", "internal/webhook")},
+		"internal/documents", "internal/state", "internal/replay", "internal/webhook", "internal/breaker", "internal/pace")},
 	{"cmd/distributor-bridge", only("internal/bridge", "internal/config", "internal/replay", "schemas")},
 	{"cmd/distributor-sandbox", anything},
 }

@@ -1,0 +1,260 @@
+// Package breaker stops work while a service as a whole is down, and begins again gently once it is back. While it is open
+// nothing is attempted but a probe: an outage costs no attempts, and no event is to blame for it.
+//
+// It is not a usual circuit breaker (sony/gobreaker and the like) in three ways. Work waits for it instead of failing, since a
+// failure would have to be written down. It opens only if the calls of several customers fail and none succeeds in between:
+// one whose calls all fail is no outage. And after the outage the number of those at work grows with each success, lest the
+// service be flattened by all that has waited.
+package breaker
+
+import (
+	"cmp"
+	"container/list"
+	"context"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"distributor-bridge/internal/outcome"
+)
+
+// Config says when a Breaker opens, and how it learns that the service is back.
+type Config struct {
+	// Probe asks the service something without an effect. Its error is a verdict like that of any call. Required.
+	Probe func(ctx context.Context) error
+	// Customers is how many customers' calls have to fail, with no success in between: default 10. Two are enough when there
+	// was no success for Patience.
+	Customers int
+	// Patience is default 10 s.
+	Patience time.Duration
+	// Interval is the time to the first probe, and between probes: default 1 s. After each try to begin again that fails it
+	// doubles, up to five times as long.
+	Interval time.Duration
+	// Full is how many may be at work after an outage before there is no limit any more: default 64.
+	Full int
+
+	Log zerolog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	c.Customers = cmp.Or(c.Customers, 10)
+	c.Patience = cmp.Or(c.Patience, 10*time.Second)
+	c.Interval = cmp.Or(c.Interval, time.Second)
+	c.Full = cmp.Or(c.Full, 64)
+	return c
+}
+
+// State is what a Breaker is in.
+type State int
+
+// The states.
+const (
+	Closed State = iota // all may work
+	Open                // nobody may begin
+	Slow                // the service is back: a number that grows may work
+)
+
+// String gives the state's word, as in logs and metrics.
+func (s State) String() string { return [...]string{"closed", "open", "slow"}[s] }
+
+// Breaker is one service's. Safe for concurrent use.
+type Breaker struct {
+	cfg    Config
+	opened chan struct{} // capacity 1: Run has something to do
+
+	mu      sync.Mutex // guards what follows
+	state   State
+	failing map[string]bool // customers whose calls have failed since the last success
+	since   time.Time       // of the first of these failures
+	probe   time.Duration   // until a probe
+	limit   int             // while Slow: how many may be at work
+	working int             // how many are
+	waiting list.List       // of *waiter, those who want to be, in the order in which they came
+}
+
+// waiter waits for its turn.
+type waiter struct{ turn chan struct{} }
+
+// New makes a closed Breaker; it starts nothing.
+func New(cfg Config) *Breaker {
+	cfg = cfg.withDefaults()
+	return &Breaker{cfg: cfg, opened: make(chan struct{}, 1), failing: map[string]bool{}, probe: cfg.Interval}
+}
+
+// State gives the present state.
+func (b *Breaker) State() State {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.state
+}
+
+// Enter returns when work may begin, and the caller calls leave once it has ended. The error is that of ctx.
+func (b *Breaker) Enter(ctx context.Context) (leave func(), err error) {
+	b.mu.Lock()
+	if b.free() && b.waiting.Len() == 0 {
+		b.working++
+		b.mu.Unlock()
+		return b.leave, nil
+	}
+	w := &waiter{turn: make(chan struct{})}
+	at := b.waiting.PushBack(w)
+	b.mu.Unlock()
+	select {
+	case <-w.turn:
+		return b.leave, nil
+	case <-ctx.Done():
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case <-w.turn: // it came in the same moment: on to the next
+		b.working--
+		b.admit()
+	default:
+		b.waiting.Remove(at)
+	}
+	return nil, ctx.Err()
+}
+
+func (b *Breaker) leave() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.working--
+	b.admit()
+}
+
+// free says whether one more may begin; b.mu is held.
+func (b *Breaker) free() bool {
+	return b.state == Closed || b.state == Slow && b.working < b.limit
+}
+
+// admit lets those in who may; b.mu is held.
+func (b *Breaker) admit() {
+	for b.free() && b.waiting.Len() > 0 {
+		w := b.waiting.Remove(b.waiting.Front()).(*waiter)
+		b.working++
+		close(w.turn)
+	}
+}
+
+// Observe takes note of how a call for a customer ended; nil is a success. What says nothing about the service (a call that was
+// given up, or one that it asks to be made later) is not counted.
+func (b *Breaker) Observe(customer string, err *outcome.Error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch says(err) {
+	case well:
+		b.success()
+	case down:
+		b.failure(customer)
+	}
+}
+
+func (b *Breaker) success() {
+	clear(b.failing)
+	if b.state != Slow {
+		return
+	}
+	if b.limit++; b.limit >= b.cfg.Full {
+		b.turn(Closed)
+		b.probe = b.cfg.Interval
+	}
+	b.admit()
+}
+
+func (b *Breaker) failure(customer string) {
+	if b.state == Open {
+		return // it began before
+	}
+	if len(b.failing) == 0 {
+		b.since = time.Now()
+	}
+	b.failing[customer] = true
+	enough := b.cfg.Customers
+	if b.state == Slow || time.Since(b.since) >= b.cfg.Patience {
+		enough = 2
+	}
+	if len(b.failing) < min(enough, b.cfg.Customers) {
+		return
+	}
+	if b.state == Slow {
+		b.probe = min(2*b.probe, 5*b.cfg.Interval)
+	}
+	b.turn(Open)
+	select {
+	case b.opened <- struct{}{}:
+	default: // Run will look anyway
+	}
+}
+
+// turn goes into another state; b.mu is held.
+func (b *Breaker) turn(to State) {
+	line := b.cfg.Log.Info()
+	if to == Open {
+		line = b.cfg.Log.Error()
+	}
+	line.Stringer("was", b.state).Stringer("is", to).Int("customers", len(b.failing)).Dur("probe_ms", b.probe).Msg("breaker")
+	b.state = to
+	clear(b.failing)
+}
+
+// Run probes while the Breaker is open, until ctx ends. Without it an open Breaker stays open.
+func (b *Breaker) Run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.opened:
+		}
+		for b.State() == Open && ctx.Err() == nil {
+			b.try(ctx)
+		}
+	}
+}
+
+// try waits for the time of the next probe, and makes it.
+func (b *Breaker) try(ctx context.Context) {
+	b.mu.Lock()
+	timer := time.NewTimer(b.probe)
+	b.mu.Unlock()
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return
+	}
+	err := b.cfg.Probe(ctx)
+	if ctx.Err() != nil || says(outcome.Of(err)) == down {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.limit = 1
+	b.turn(Slow)
+	b.admit()
+}
+
+// What a call says about the service.
+type word int
+
+const (
+	nothing word = iota
+	well
+	down
+)
+
+// says gives what a call that ended with err says. That a token or a permission is refused, or that the address leads
+// elsewhere, is as bad as no answer: no event is to blame.
+func says(err *outcome.Error) word {
+	if err == nil {
+		return well
+	}
+	switch err.Class {
+	case outcome.ClassNotSent, outcome.ClassNoAnswer, outcome.ClassServer, outcome.ClassUnauthorized, outcome.ClassEndpoint:
+		return down
+	case outcome.ClassInternal, outcome.ClassThrottled, outcome.ClassDocument:
+		return nothing
+	}
+	return well
+}
