@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"mime"
 	"reflect"
 	"regexp"
 	"slices"
@@ -23,6 +22,7 @@ var ErrUnknownType = errors.New("unknown event type")
 type Contract struct {
 	prefix  string
 	schemas map[string]*jsonschema.Schema // by schema name
+	words   map[string]string             // what headers of events tell again and again, each by itself
 }
 
 var prefixPattern = regexp.MustCompile(`^([A-Za-z0-9_-]+\.)*$`)
@@ -37,7 +37,14 @@ func New(prefix string) (*Contract, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile schemas: %w", err)
 	}
-	return &Contract{prefix: prefix, schemas: compiled}, nil
+	c := &Contract{prefix: prefix, schemas: compiled, words: map[string]string{}}
+	for _, word := range []string{specVersion, mediaJSON, mediaStructured, mediaStructuredUTF8} {
+		c.words[word] = word
+	}
+	for _, name := range eventTypes {
+		c.words[c.FullType(name)] = c.FullType(name)
+	}
+	return c, nil
 }
 
 // FullType gives the type on the wire of an event or result with this name.
@@ -87,6 +94,7 @@ var compile = sync.OnceValues(func() (map[string]*jsonschema.Schema, error) {
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft2020)
 	compiler.AssertFormat()
+	compiler.UseRegexpEngine(compilePattern)
 	register(compiler)
 	compiler.UseLoader(jsonschema.SchemeURLLoader{}) // nothing is fetched
 	for _, name := range append(slices.Collect(maps.Keys(dataTypes)), "common") {
@@ -139,17 +147,18 @@ func (c *Contract) validate(e Event, schemaName string) error {
 	if keyword != "" {
 		return invalid(Violation{at, keyword})
 	}
-	var broken *jsonschema.ValidationError
-	if errors.As(schema.Validate(tree), &broken) {
+	if err := schema.Validate(tree); err != nil {
+		var broken *jsonschema.ValidationError
+		errors.As(err, &broken)
 		return invalid(violations(at, broken)...)
 	}
-	return invalid(checkInline(at, tree)...)
+	return invalid(below(memberData, checkInline(tree))...)
 }
 
 // isJSON takes application/json and the types that end in +json, in UTF-8.
 func isJSON(contentType string) bool {
-	media, parameters, err := mime.ParseMediaType(contentType)
-	return err == nil && isUTF8(parameters) && (media == mediaJSON || strings.HasSuffix(media, "+json"))
+	media, utf8, err := parseMedia(contentType)
+	return err == nil && utf8 && (media == mediaJSON || strings.HasSuffix(media, "+json"))
 }
 
 // Data gives the data of an event that Validate, or of a result that ValidateResult, has accepted, as the Go type of its

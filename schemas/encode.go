@@ -4,25 +4,42 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"strings"
 )
 
 // Binary gives the event as a Kafka record's value and headers in binary mode: the data as it is, and a header ce_… for
 // each attribute. The headers' order is fixed, so the same event gives the same bytes.
 func (e Event) Binary() (value []byte, headers []Header) {
-	for _, a := range e.attributes() {
-		headers = append(headers, Header{headerPrefix + a.name, []byte(a.value)})
+	headers = make([]Header, 0, usualHeaders+len(e.Extensions))
+	values := make([]byte, 0, usualHeaders*usualValue) // of all headers, one behind the other
+	add := func(key, value string) bool {
+		start := len(values)
+		values = append(values, value...) // should it grow, the headers before keep what they had
+		headers = append(headers, Header{key, values[start:len(values):len(values)]})
+		return true
 	}
-	return e.Data, append(headers, Header{headerContentType, []byte(e.contentType())})
+	e.headers(add)
+	add(headerContentType, e.contentType())
+	return e.Data, headers
 }
+
+// What an event's headers usually are at most: how many, and how long the value of one.
+const (
+	usualHeaders = 10
+	usualValue   = 24
+)
 
 // Structured gives the event as a Kafka record's value and headers in structured mode: all of it one JSON object, its
 // members in a fixed order. Data that is no JSON text is told as data_base64.
 func (e Event) Structured() (value []byte, headers []Header) {
 	var b bytes.Buffer
-	for i, a := range append(e.attributes(), attribute{attrDataContentType, e.contentType()}) {
-		b.WriteByte("{,"[min(i, 1)])
-		writeMember(&b, a.name, a.value)
+	add := func(key, value string) bool {
+		b.WriteByte("{,"[min(b.Len(), 1)])
+		writeMember(&b, strings.TrimPrefix(key, headerPrefix), value)
+		return true
 	}
+	e.headers(add)
+	add(attrDataContentType, e.contentType())
 	switch {
 	case len(e.Data) == 0:
 	case checkText(e.Data) == "":
@@ -33,7 +50,7 @@ func (e Event) Structured() (value []byte, headers []Header) {
 		writeMember(&b, memberDataBase64, base64.StdEncoding.EncodeToString(e.Data))
 	}
 	b.WriteByte('}')
-	return b.Bytes(), []Header{{headerContentType, []byte(mediaStructured + "; charset=UTF-8")}}
+	return b.Bytes(), []Header{{headerContentType, []byte(mediaStructuredUTF8)}}
 }
 
 func (e Event) contentType() string {

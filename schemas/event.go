@@ -46,50 +46,73 @@ const (
 	attrTraceParent     = "traceparent"
 	memberData          = "data"
 	memberDataBase64    = "data_base64"
+	memberCustomerID    = "customer_id" // of the data
 )
 
 const (
-	specVersion        = "1.0"
-	headerPrefix       = "ce_"
-	headerContentType  = "content-type"
-	mediaJSON          = "application/json"
-	mediaStructured    = "application/cloudevents+json"
-	mediaAnyStructured = "application/cloudevents"
+	specVersion         = "1.0"
+	headerPrefix        = "ce_"
+	headerContentType   = "content-type"
+	mediaJSON           = "application/json"
+	mediaStructured     = "application/cloudevents+json"
+	mediaStructuredUTF8 = mediaStructured + "; charset=UTF-8"
+	mediaAnyStructured  = "application/cloudevents"
 )
 
-// known are the attributes with a field of their own. A violation of another one points at the event, since upstream
+// Attributes with a field of their own, by their place in attributes.
+const (
+	atSpecVersion = iota
+	atID
+	atSource
+	atType
+	atSubject
+	atTime
+	atDataContentType
+	atDataSchema
+	atCorrelationID
+	atCausationID
+	atTraceParent
+)
+
+// attributes are those with a field of their own. A violation of another one points at the event, since upstream
 // invented its name.
-var known = map[string]bool{
-	attrSpecVersion: true, attrID: true, attrSource: true, attrType: true, attrSubject: true, attrTime: true,
-	attrDataContentType: true, attrDataSchema: true, attrCorrelationID: true, attrCausationID: true, attrTraceParent: true,
+var attributes = [...]string{
+	atSpecVersion: attrSpecVersion, atID: attrID, atSource: attrSource, atType: attrType, atSubject: attrSubject,
+	atTime: attrTime, atDataContentType: attrDataContentType, atDataSchema: attrDataSchema,
+	atCorrelationID: attrCorrelationID, atCausationID: attrCausationID, atTraceParent: attrTraceParent,
 }
 
 func attributePointer(name string) string {
-	if known[name] {
+	if slices.Contains(attributes[:], name) {
 		return "/" + name
 	}
 	return ""
 }
 
-type attribute struct{ name, value string }
-
-// attributes lists what the event has, in a fixed order, but its content type.
-func (e Event) attributes() []attribute {
-	all := []attribute{
-		{attrSpecVersion, specVersion},
-		{attrID, e.ID},
-		{attrSource, e.Source},
-		{attrType, e.Type},
-		{attrSubject, e.Subject},
-		{attrTime, e.Time.UTC().Format(time.RFC3339Nano)},
-		{attrDataSchema, e.DataSchema},
-		{attrCorrelationID, e.CorrelationID},
-		{attrCausationID, e.CausationID},
-		{attrTraceParent, e.TraceParent},
+// headers goes over what the event has, as the key and the value of a header each, in a fixed order; but its content type.
+func (e *Event) headers(yield func(key, value string) bool) {
+	var moment [len(time.RFC3339Nano)]byte
+	for _, h := range [...]struct{ key, value string }{
+		{headerPrefix + attrSpecVersion, specVersion},
+		{headerPrefix + attrID, e.ID},
+		{headerPrefix + attrSource, e.Source},
+		{headerPrefix + attrType, e.Type},
+		{headerPrefix + attrSubject, e.Subject},
+		{headerPrefix + attrTime, string(e.Time.UTC().AppendFormat(moment[:0], time.RFC3339Nano))},
+		{headerPrefix + attrDataSchema, e.DataSchema},
+		{headerPrefix + attrCorrelationID, e.CorrelationID},
+		{headerPrefix + attrCausationID, e.CausationID},
+		{headerPrefix + attrTraceParent, e.TraceParent},
+	} {
+		if h.value != "" && !yield(h.key, h.value) {
+			return
+		}
 	}
-	all = slices.DeleteFunc(all, func(a attribute) bool { return a.value == "" })
-	for _, name := range slices.Sorted(maps.Keys(e.Extensions)) {
-		all = append(all, attribute{name, e.Extensions[name]})
+	names := slices.AppendSeq(make([]string, 0, len(e.Extensions)), maps.Keys(e.Extensions))
+	slices.Sort(names)
+	for _, name := range names {
+		if !yield(headerPrefix+name, e.Extensions[name]) {
+			return
+		}
 	}
-	return all
 }

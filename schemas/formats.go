@@ -7,7 +7,6 @@ import (
 	"net/mail"
 	"net/url"
 	"path"
-	"regexp"
 	"strings"
 	"time"
 
@@ -50,12 +49,10 @@ func isMoment(s string) bool {
 	return err == nil
 }
 
-var momentPattern = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$`)
-
 // parseMoment is strict where time.Parse is not, which takes a comma before a fraction, an hour of one digit, and drops
 // what is finer than a nanosecond.
 func parseMoment(s string) (time.Time, error) {
-	if !momentPattern.MatchString(s) {
+	if !isMomentText(s) {
 		return time.Time{}, errFormat
 	}
 	t, err := time.Parse(time.RFC3339, s)
@@ -102,13 +99,10 @@ func isDocumentURL(s string) bool {
 // isAddress takes 0x and 40 hex digits: all lower or all upper case, or in the mixed case that EIP-55 prescribes, where
 // a letter is upper case if the nibble at its place in the Keccak-256 of the lower-case digits is 8 or more.
 func isAddress(s string) bool {
-	digits, ok := strings.CutPrefix(s, "0x")
-	if !ok || len(digits) != 40 {
+	if !isHexAddress(s) {
 		return false
 	}
-	if _, err := hex.DecodeString(digits); err != nil {
-		return false
-	}
+	digits := s[2:]
 	lower := strings.ToLower(digits)
 	if digits == lower || digits == strings.ToUpper(digits) {
 		return true

@@ -24,13 +24,14 @@ var resultSpace = uuid.MustParse("5b0f9f0e-4a3c-5d52-9a83-6f1f1c1d7f57")
 // investment.status_changed; "" where there is only one. Each part is preceded by its length, so that no two different
 // inputs are the same text.
 func ResultID(causeSource, causeID, resultType, key string) string {
-	var b bytes.Buffer
-	for _, part := range []string{causeSource, causeID, resultType, key} {
-		b.WriteString(strconv.Itoa(len(part)))
-		b.WriteByte(':')
-		b.WriteString(part)
+	parts := [...]string{causeSource, causeID, resultType, key}
+	b := make([]byte, 0, len(causeSource)+len(causeID)+len(resultType)+len(key)+8*len(parts))
+	for _, part := range parts {
+		b = strconv.AppendInt(b, int64(len(part)), 10)
+		b = append(b, ':')
+		b = append(b, part...)
 	}
-	return uuid.NewSHA1(resultSpace, b.Bytes()).String()
+	return uuid.NewSHA1(resultSpace, b).String()
 }
 
 // AttrCausationSource is an extension of ours: the source of the event that caused a result. Together with causationid it is
@@ -108,8 +109,12 @@ func (c *Contract) NewResult(r Result) (Event, error) {
 
 var errIncomplete = errors.New("time, subject and cause are required")
 
-// marshal gives JSON in which &, < and > stand as they are.
+// marshal gives JSON in which &, < and > stand as they are, without white space. What is JSON like that already, as state
+// keeps it, is given itself.
 func marshal(data any) (json.RawMessage, error) {
+	if raw, ok := data.(json.RawMessage); ok && isCompact(raw) {
+		return raw, nil
+	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)

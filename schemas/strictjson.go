@@ -13,11 +13,6 @@ import (
 // maxDepth is how deeply data may nest; the schemas need five levels.
 const maxDepth = 32
 
-var (
-	errUniqueKeys = errors.New("a key comes twice")
-	errDepth      = errors.New("nested too deeply")
-)
-
 // checkText gives the keyword that raw breaks as a JSON text, or "". encoding/json would replace what is no UTF-8, and
 // halves of surrogate pairs, by U+FFFD without a word: a name would be registered misspelt.
 func checkText(raw []byte) string {
@@ -66,76 +61,51 @@ func escapedUnit(raw []byte) (rune, bool) {
 	return rune(unit), err == nil
 }
 
+// isCompact tells whether raw is JSON without white space between its tokens.
+func isCompact(raw []byte) bool {
+	s := scanner{text: raw}
+	s.skip()
+	s.end()
+	return s.err == nil && !s.white
+}
+
 // parse gives what data says as the schema library takes it, or the keyword that data breaks as a JSON text.
 func parse(data []byte) (any, string) {
+	s := scanner{text: data}
+	tree := s.tree()
+	s.end()
+	if s.err == nil && utf8.Valid(data) && !loneSurrogate(data) {
+		return tree, ""
+	}
 	if keyword := checkText(data); keyword != "" {
 		return nil, keyword
 	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	tree, err := parseValue(dec, 0)
 	switch {
-	case errors.Is(err, errUniqueKeys):
+	case errors.Is(s.err, errUniqueKeys):
 		return nil, keywordUniqueKeys
-	case errors.Is(err, errDepth):
+	case errors.Is(s.err, errDepth):
 		return nil, keywordDepth
-	case err != nil:
-		return nil, keywordJSON
 	}
-	return tree, ""
+	return nil, keywordJSON
 }
 
-func parseValue(dec *json.Decoder, depth int) (any, error) {
-	token, err := dec.Token()
-	if err != nil {
-		return nil, err
+// member gives the string that the object in data has by this name; "" if there is none. Of several it is the last one's.
+func member(data []byte, name string) string {
+	s := scanner{text: data}
+	if s.next() != '{' {
+		return ""
 	}
-	switch token := token.(type) {
-	case json.Number:
-		return number(string(token)), nil
-	case json.Delim:
-		if depth == maxDepth {
-			return nil, errDepth
-		}
-		if token == '{' {
-			return parseObject(dec, depth+1)
-		}
-		return parseArray(dec, depth+1)
-	default:
-		return token, nil
-	}
-}
-
-func parseObject(dec *json.Decoder, depth int) (any, error) {
-	object := map[string]any{}
-	for dec.More() {
-		token, err := dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		key, _ := token.(string)
-		if _, twice := object[key]; twice {
-			return nil, errUniqueKeys
-		}
-		if object[key], err = parseValue(dec, depth); err != nil {
-			return nil, err
+	var value json.RawMessage
+	for s.enter(); s.more('}'); {
+		key, raw := s.key(), s.skip()
+		if isQuoted(key, name) {
+			value = raw
 		}
 	}
-	_, err := dec.Token()
-	return object, err
-}
-
-func parseArray(dec *json.Decoder, depth int) (any, error) {
-	array := []any{}
-	for dec.More() {
-		value, err := parseValue(dec, depth)
-		if err != nil {
-			return nil, err
-		}
-		array = append(array, value)
+	if s.end(); s.err != nil || len(value) == 0 || value[0] != '"' {
+		return ""
 	}
-	_, err := dec.Token()
-	return array, err
+	return unquote(value)
 }
 
 // number gives an integer as int64, and anything else as a number that no schema here accepts, so that the schema

@@ -1,9 +1,6 @@
 package schemas
 
-import (
-	"encoding/json"
-	"strings"
-)
+import "strings"
 
 // Subjects within a customer, of which a wallet's and an order's go on after the slash.
 const (
@@ -29,21 +26,13 @@ func (c *Contract) Subject(e Event) string {
 	case TypePositionRedeemed, TypePositionTransferred:
 		return SubjectPositions
 	case TypeCustomerWalletAdded:
-		var d struct {
-			Address string `json:"address"`
+		if address := member(e.Data, "address"); isAddress(address) {
+			return WalletSubject(address)
 		}
-		if json.Unmarshal(e.Data, &d) != nil || !isAddress(d.Address) {
-			return ""
-		}
-		return WalletSubject(d.Address)
 	case TypeOrderPaid, TypeOrderCreditReleased:
-		var d struct {
-			OrderID string `json:"order_id"`
+		if id := member(e.Data, "order_id"); isID(id) {
+			return OrderSubject(id)
 		}
-		if json.Unmarshal(e.Data, &d) != nil || !idPattern.MatchString(d.OrderID) {
-			return ""
-		}
-		return OrderSubject(d.OrderID)
 	}
 	return ""
 }

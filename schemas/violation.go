@@ -3,7 +3,6 @@ package schemas
 import (
 	"cmp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -98,5 +97,3 @@ func pointer(tokens []string) string {
 	}
 	return b.String()
 }
-
-func item(array string, i int) string { return array + "/" + strconv.Itoa(i) }
