@@ -64,6 +64,12 @@ func (a *Assignment) Lost() <-chan struct{} { return a.lost }
 
 func (a *Assignment) lose() { a.once.Do(func() { close(a.lost) }) }
 
+// Alive asks the group whether it still lists this member, for this generation: ErrLost if it does not, or is about to
+// form the next. Temporary errors are retried until ctx ends.
+func (a *Assignment) Alive(ctx context.Context) error {
+	return a.group.client.retry(ctx, "heartbeat", func() error { return a.heartbeat(ctx) })
+}
+
 // Commit stores offsets for the group: of each partition the first one not done. Partitions not owned and negative
 // offsets are refused, whole; brokers would store both. ErrLost after the membership is lost. Temporary errors are
 // retried until ctx ends. It may be called until the session has returned, also after its ctx has ended: give it

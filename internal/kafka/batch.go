@@ -22,33 +22,49 @@ const (
 	atAttributes = 21 // the CRC covers everything from here
 	batchHeader  = 61
 	sizePrefix   = 4 // the batch's size, as requests carry it
+	varintMost   = 5 // bytes of a place in a batch
 )
 
 // encodeBatch makes the batch of a produce request: format 2, uncompressed, no transaction, all records at the same
 // time. kafka-go's own encoder leaves out producer ID, epoch and sequence, which are all that this package is about.
 func encodeBatch(records []Record, at time.Time, who identity, sequence int32) []byte {
-	size := sizePrefix + batchSize(records)
-	b := make([]byte, 0, size)
+	return encodeCalls([]*call{{records: records, size: batchSize(records)}}, at, who, sequence)
+}
+
+// encodeCalls makes one batch of the records of calls.
+func encodeCalls(calls []*call, at time.Time, who identity, sequence int32) []byte {
+	var records, most int
+	for _, c := range calls {
+		records += len(c.records)
+		most += c.size + (varintMost-1)*len(c.records) // their place in the batch may take more room than in the call
+	}
+	b := make([]byte, 0, sizePrefix+most)
 	ms := uint64(at.UnixMilli())
 
-	b = binary.BigEndian.AppendUint32(b, uint32(size-sizePrefix))
-	b = binary.BigEndian.AppendUint64(b, 0)                                  // base offset: the broker's
-	b = binary.BigEndian.AppendUint32(b, uint32(size-sizePrefix-atLength-4)) // length of what follows
-	b = binary.BigEndian.AppendUint32(b, math.MaxUint32)                     // leader epoch: not known
-	b = append(b, 2)                                                         // format
-	b = binary.BigEndian.AppendUint32(b, 0)                                  // CRC, below
-	b = binary.BigEndian.AppendUint16(b, 0)                                  // attributes: none
-	b = binary.BigEndian.AppendUint32(b, uint32(len(records)-1))             // last offset delta
-	b = binary.BigEndian.AppendUint64(b, ms)                                 // first timestamp
-	b = binary.BigEndian.AppendUint64(b, ms)                                 // last timestamp
-	b = binary.BigEndian.AppendUint64(b, uint64(who.id))                     // producer
-	b = binary.BigEndian.AppendUint16(b, uint16(who.epoch))                  //
-	b = binary.BigEndian.AppendUint32(b, uint32(sequence))                   //
-	b = binary.BigEndian.AppendUint32(b, uint32(len(records)))               //
-	for i := range records {
-		b = appendRecord(b, i, &records[i])
+	b = binary.BigEndian.AppendUint32(b, 0)                 // size, below
+	b = binary.BigEndian.AppendUint64(b, 0)                 // base offset: the broker's
+	b = binary.BigEndian.AppendUint32(b, 0)                 // length of what follows, below
+	b = binary.BigEndian.AppendUint32(b, math.MaxUint32)    // leader epoch: not known
+	b = append(b, 2)                                        // format
+	b = binary.BigEndian.AppendUint32(b, 0)                 // CRC, below
+	b = binary.BigEndian.AppendUint16(b, 0)                 // attributes: none
+	b = binary.BigEndian.AppendUint32(b, uint32(records-1)) // last offset delta
+	b = binary.BigEndian.AppendUint64(b, ms)                // first timestamp
+	b = binary.BigEndian.AppendUint64(b, ms)                // last timestamp
+	b = binary.BigEndian.AppendUint64(b, uint64(who.id))    // producer
+	b = binary.BigEndian.AppendUint16(b, uint16(who.epoch)) //
+	b = binary.BigEndian.AppendUint32(b, uint32(sequence))  //
+	b = binary.BigEndian.AppendUint32(b, uint32(records))   //
+	place := 0
+	for _, c := range calls {
+		for i := range c.records {
+			b = appendRecord(b, place, &c.records[i])
+			place++
+		}
 	}
 	batch := b[sizePrefix:]
+	binary.BigEndian.PutUint32(b, uint32(len(batch)))
+	binary.BigEndian.PutUint32(batch[atLength:], uint32(len(batch)-atLength-4))
 	binary.BigEndian.PutUint32(batch[atCRC:], crc32.Checksum(batch[atAttributes:], castagnoli))
 	return b
 }

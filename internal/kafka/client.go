@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -21,6 +22,10 @@ type Client struct {
 	sasl      sasl.Mechanism
 	conns     *conns
 	transport *kafkago.Transport
+	combiner  *combiner
+
+	known  atomic.Pointer[leadership] // by kafka-go's last copy of the metadata that was seen
+	closed atomic.Bool
 }
 
 // New makes a Client; it dials nothing.
@@ -34,7 +39,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	cs := newConns(cfg.Dial)
-	return &Client{
+	client := &Client{
 		cfg:   cfg,
 		log:   cfg.Log,
 		addr:  kafkago.TCP(cfg.Brokers...),
@@ -49,7 +54,9 @@ func New(cfg Config) (*Client, error) {
 			TLS:            cfg.TLS,
 			SASL:           mechanism,
 		},
-	}, nil
+	}
+	client.combiner = newCombiner(client)
+	return client, nil
 }
 
 // metadataTTL is how old kafka-go's copy of the metadata, by which it finds leaders, may be.
@@ -57,13 +64,18 @@ const metadataTTL = time.Second
 
 // Close drops the connections. Everything made from the Client must have ended before.
 func (c *Client) Close() {
+	c.closed.Store(true)
 	c.transport.CloseIdleConnections()
 	// A request given up keeps its connection, and a goroutine, until the broker answers it or its deadline passes.
 	c.conns.close()
+	c.combiner.close()
 }
 
 // send makes one request, once. kafka-go waits for ever without a deadline, so each has one.
 func (c *Client) send(ctx context.Context, req protocol.Message) (protocol.Message, error) {
+	if c.closed.Load() {
+		return nil, ErrClosed
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	res, err := c.transport.RoundTrip(ctx, c.addr, req)

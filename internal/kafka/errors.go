@@ -9,7 +9,6 @@ import (
 
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/fetch"
-	"github.com/segmentio/kafka-go/protocol/rawproduce"
 )
 
 // What a caller decides on. They are found with errors.Is; the text around them says which partition, code or size.
@@ -93,8 +92,7 @@ var words = map[kafkago.Error]string{
 // clean turns an error of kafka-go into one of this package's.
 func clean(err error) error {
 	var k kafkago.Error
-	var f *fetch.Error      // both: a topic, partition or leader is not in kafka-go's copy of the metadata
-	var p *rawproduce.Error // or several leaders are in one request
+	var f *fetch.Error // a topic, partition or leader is not in kafka-go's copy of the metadata, or there are several leaders
 	switch {
 	case err == nil:
 		return nil
@@ -102,7 +100,7 @@ func clean(err error) error {
 		return codeError(k)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
-	case errors.As(err, &f), errors.As(err, &p):
+	case errors.As(err, &f):
 		return fmt.Errorf("%w: %w", errStale, err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("connection closed by the broker (if always: TLS, SASL or credentials do not fit this listener): %w", err)

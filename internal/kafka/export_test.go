@@ -18,3 +18,25 @@ func (p *Producer) StartAt(tp TopicPartition, n int32) {
 	defer p.mu.Unlock()
 	p.byTP[tp] = &lane{producer: p, tp: tp, who: p.who, inits: p.inits, sequence: n}
 }
+
+// Waiting tells how many batches wait for a request that combines them.
+func (c *Client) Waiting() int {
+	c.combiner.mu.Lock()
+	defer c.combiner.mu.Unlock()
+	n := 0
+	for _, q := range c.combiner.queues {
+		n += len(q.waiting)
+	}
+	return n
+}
+
+// SendersPerBroker is how many requests that write may be under way to one broker.
+const SendersPerBroker = sendersPerBroker
+
+// Combines tells whether the next batch for a partition goes in a request with others.
+func (p *Producer) Combines(tp TopicPartition) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.byTP[tp]
+	return l != nil && !l.running && l.inits > 0 && !l.alone
+}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -32,6 +31,7 @@ func (c FetcherConfig) withDefaults() FetcherConfig {
 type Fetched struct {
 	TopicPartition
 	Records       []Record // in order; often none
+	From          int64    // the offset that was asked for: what is given continues what was given up to there
 	Next          int64    // the offset that is fetched next: past control records and what was compacted away
 	HighWatermark int64    // offset after the last record that consumers may see; -1 if not known
 	LogStart      int64    // the first offset of the log; -1 if not known
@@ -45,6 +45,10 @@ type Fetched struct {
 //
 // The partitions that are ready go into one request per broker. A partition that becomes ready meanwhile (Set, Resume)
 // does not wait for it: a second request to the same broker may be under way, not a third.
+//
+// With records coming all the time, each answer would bring a few, at a request's cost for us and the broker. So a
+// request for what was at its end is sent at the earliest one pace after the last: the first record after a silence comes
+// at once, those of a stream together. What is known to have more is fetched without a pause.
 type Fetcher struct {
 	client  *Client
 	cfg     FetcherConfig
@@ -57,8 +61,10 @@ type Fetcher struct {
 
 	mu     sync.Mutex // guards the rest
 	parts  map[TopicPartition]*part
-	under  map[int32]int // requests under way by broker
-	turn   int           // rotates the order
+	under  map[int32]int       // requests under way by broker
+	paced  map[int32]time.Time // by broker: when to ask for more of what was at its end, at the earliest
+	held   time.Time           // when to look again, since a request is held back; zero if none is
+	turn   int                 // rotates the order
 	closed bool
 }
 
@@ -68,6 +74,7 @@ type part struct {
 	offset  int64
 	busy    bool // in a request
 	paused  bool
+	end     bool      // the last answer came to the log's end
 	parked  bool      // out of range
 	after   time.Time // not to be fetched before
 	backoff *backoff.ExponentialBackOff
@@ -78,12 +85,15 @@ type round struct {
 	leader  int32
 	parts   []*part
 	places  []place
+	more    bool     // there is, or may be, something to be had at once
 	answers []answer // nil with err
 	err     error
 }
 
-// perBroker is how many requests to one broker may be under way.
-const perBroker = 2
+const (
+	perBroker = 2                    // requests to one broker that may be under way
+	pace      = 5 * time.Millisecond // see Fetcher
+)
 
 // Fetcher starts nothing before the first Poll.
 func (c *Client) Fetcher(cfg FetcherConfig) *Fetcher {
@@ -92,6 +102,7 @@ func (c *Client) Fetcher(cfg FetcherConfig) *Fetcher {
 		client: c, cfg: cfg.withDefaults(), cancel: cancel,
 		answers: make(chan *round), wake: make(chan struct{}, 1), quit: make(chan struct{}),
 		parts: make(map[TopicPartition]*part), under: make(map[int32]int),
+		paced: make(map[int32]time.Time),
 	}
 	f.spawn = func(r *round) {
 		f.wg.Go(func() {
@@ -133,7 +144,7 @@ func (f *Fetcher) Pause(tp TopicPartition) {
 func (f *Fetcher) Resume(tp TopicPartition) {
 	f.mu.Lock()
 	if p := f.parts[tp]; p != nil {
-		p.paused = false
+		p.paused, p.end = false, false
 	}
 	f.mu.Unlock()
 	f.look()
@@ -191,11 +202,13 @@ func (f *Fetcher) launch(ctx context.Context) (sick []Fetched) {
 	if len(ready) == 0 {
 		return nil
 	}
-	topics := make(map[string]bool)
-	for _, p := range ready {
-		topics[p.tp.Topic] = true
-	}
-	leaders, err := f.client.leaders(ctx, slices.Sorted(maps.Keys(topics)))
+	leaders, err := f.client.leadersOf(ctx, func(yield func(TopicPartition) bool) {
+		for _, p := range ready {
+			if !yield(p.tp) {
+				return
+			}
+		}
+	})
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -222,11 +235,22 @@ func (f *Fetcher) launch(ctx context.Context) (sick []Fetched) {
 			r = &round{leader: leader}
 			rounds[leader] = r
 		}
-		p.busy = true
 		r.parts = append(r.parts, p)
 		r.places = append(r.places, place{p.tp, p.offset})
+		r.more = r.more || !p.end
 	}
+	now := time.Now()
 	for leader, r := range rounds {
+		if at := f.paced[leader]; !r.more && now.Before(at) {
+			if f.held.IsZero() || at.Before(f.held) {
+				f.held = at
+			}
+			continue
+		}
+		for _, p := range r.parts {
+			p.busy = true
+		}
+		f.paced[leader] = now.Add(pace)
 		f.under[leader]++
 		f.spawn(r)
 	}
@@ -241,6 +265,7 @@ func (f *Fetcher) ready() []*part {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
+	f.held = time.Time{}
 	var ready []*part
 	for _, p := range f.parts {
 		if !p.busy && !p.paused && !p.parked && !now.Before(p.after) {
@@ -265,6 +290,9 @@ func (f *Fetcher) pause() time.Duration {
 		if d := p.after.Sub(now); d > 0 {
 			pause = min(pause, d)
 		}
+	}
+	if !f.held.IsZero() {
+		pause = min(pause, f.held.Sub(now))
 	}
 	return pause
 }
@@ -292,10 +320,12 @@ func (f *Fetcher) settle(r *round) []Fetched {
 			fetched = append(fetched, f.fail(p, a.err, a))
 			continue
 		}
+		from := p.offset
 		p.offset = a.next
+		p.end = a.next >= a.high || f.cfg.ReadCommitted && a.next >= a.stable
 		p.backoff.Reset()
 		fetched = append(fetched, Fetched{
-			TopicPartition: p.tp, Records: a.records, Next: a.next, HighWatermark: a.high, LogStart: a.logStart,
+			TopicPartition: p.tp, Records: a.records, From: from, Next: a.next, HighWatermark: a.high, LogStart: a.logStart,
 		})
 	}
 	return fetched
@@ -305,5 +335,5 @@ func (f *Fetcher) settle(r *round) []Fetched {
 func (f *Fetcher) fail(p *part, err error, a answer) Fetched {
 	p.after = time.Now().Add(p.backoff.NextBackOff())
 	p.parked = errors.Is(err, ErrOutOfRange)
-	return Fetched{TopicPartition: p.tp, Next: p.offset, HighWatermark: a.high, LogStart: a.logStart, Err: err}
+	return Fetched{TopicPartition: p.tp, From: p.offset, Next: p.offset, HighWatermark: a.high, LogStart: a.logStart, Err: err}
 }

@@ -1,35 +1,144 @@
 package kafka
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol"
-	"github.com/segmentio/kafka-go/protocol/initproducerid"
-	"github.com/segmentio/kafka-go/protocol/produce"
-	"github.com/segmentio/kafka-go/protocol/rawproduce"
 )
 
 // lane is the writing of one partition: one batch under way, the next gathers meanwhile.
+//
+// All being well it needs no goroutine: it waits in the Client's combiner, whose sender takes what has gathered by then,
+// and tells the callers. A goroutine drives it for what may take long: a first batch, and one that has to be repeated.
 type lane struct {
 	producer *Producer
 	tp       TopicPartition
 
 	queue   []*call // guarded by producer.mu
-	running bool    // guarded by producer.mu; there is a goroutine
+	running bool    // guarded by producer.mu; it is counted in producer.lanes
+	parcel  *parcel // guarded by producer.mu; what the combiner has of it; nil while a goroutine drives it
 
-	// The rest belongs to the running goroutine; the mutex hands it on to the next.
+	// The rest belongs to whoever drives the lane, the goroutine or the parcel's sender; producer.mu hands it on.
 
 	who      identity
 	inits    int   // which Init of a fenced producer who is from; of an idempotent one, 1 when it has an identity
 	sequence int32 // of the next record
+	alone    bool  // the last batch had to be repeated: until one has not, nobody else's are in a request with ours
 }
 
-// run writes what is queued until nothing is, or ctx ends.
+// start has what is queued written. The lane is running already.
+func (l *lane) start() {
+	if !l.handOver() {
+		l.producer.spawn(l.run)
+	}
+}
+
+// handOver gives the lane to the combiner, if nothing is in the way.
+func (l *lane) handOver() bool {
+	p := l.producer
+	if l.alone || p.cfg.Linger > 0 || l.inits == 0 || !p.tryEnter() {
+		return false
+	}
+	leader, known := p.client.leader(l.tp)
+	waiting := &parcel{tp: l.tp, lane: l}
+	p.mu.Lock()
+	ok := known && !p.gone && p.stopped == nil && (p.gate == nil || l.inits == p.inits)
+	if ok {
+		l.parcel = waiting
+	}
+	p.mu.Unlock()
+	if ok && p.client.combiner.put(leader, waiting) {
+		return true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ok && l.parcel != waiting {
+		return true // given up meanwhile
+	}
+	l.parcel = nil
+	p.leave()
+	return false
+}
+
+// load fills the lane's parcel with what has gathered. If that is nothing, the lane has ended.
+func (l *lane) load(waiting *parcel) bool {
+	p := l.producer
+	p.mu.Lock() // until the batch is made: callers that are told ErrClosed may use their records' memory again
+	defer p.mu.Unlock()
+	if l.parcel != waiting {
+		return false // given up
+	}
+	waiting.calls = l.gather()
+	if len(waiting.calls) == 0 {
+		l.parcel = nil
+		p.leave()
+		l.end()
+		return false
+	}
+	waiting.batch = encodeCalls(waiting.calls, time.Now(), l.who, l.sequence)
+	return true
+}
+
+// answered takes the fate of the lane's parcel, and goes on.
+func (l *lane) answered(sent *parcel) {
+	p := l.producer
+	p.mu.Lock()
+	mine := l.parcel == sent
+	if mine {
+		l.parcel = nil
+	}
+	p.mu.Unlock()
+	if !mine {
+		return // given up
+	}
+	if sent.err != nil {
+		p.spawn(func(ctx context.Context) {
+			l.send(ctx, sent.calls, sent.batch, sent.err)
+			p.leave()
+			l.run(ctx)
+		})
+		return
+	}
+	l.written(sent.calls, sent.base)
+	p.leave()
+	if l.more() {
+		l.start()
+	}
+}
+
+// more tells whether there is more to be written; if not, the lane has ended.
+func (l *lane) more() bool {
+	l.producer.mu.Lock()
+	defer l.producer.mu.Unlock()
+	if len(l.queue) == 0 {
+		l.end()
+		return false
+	}
+	return true
+}
+
+// giveUp ends a lane that the combiner has. What is under way may still be written. producer.mu is held.
+func (l *lane) giveUp() {
+	if l.parcel == nil {
+		return
+	}
+	finish(l.parcel.calls, ErrClosed)
+	finish(l.queue, ErrClosed)
+	l.parcel = nil
+	l.producer.leave()
+	l.end()
+}
+
+// end: nothing is queued, and nobody drives the lane. producer.mu is held.
+func (l *lane) end() {
+	l.queue, l.running = nil, false
+	l.producer.lanes.Done()
+}
+
+// run writes what is queued until nothing is, ctx ends, or the combiner has the lane.
 func (l *lane) run(ctx context.Context) {
 	for {
 		if d := l.producer.cfg.Linger; d > 0 {
@@ -39,15 +148,36 @@ func (l *lane) run(ctx context.Context) {
 		if calls == nil {
 			return
 		}
-		l.write(ctx, calls)
+		if err := l.producer.enter(ctx); err != nil {
+			finish(calls, ErrClosed)
+			continue
+		}
+		l.send(ctx, calls, nil, nil)
+		l.producer.leave()
+		if !l.more() || l.handOver() {
+			return
+		}
 	}
 }
 
-// take gives the calls of the next batch; nil, and the goroutine has to end, if there are none.
+// take gives the calls of the next batch; nil, and the lane has ended, if there are none.
 func (l *lane) take(ctx context.Context) []*call {
 	p := l.producer
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if ctx.Err() != nil {
+		finish(l.queue, ErrClosed)
+		l.queue = nil
+	}
+	calls := l.gather()
+	if len(calls) == 0 {
+		l.end()
+	}
+	return calls
+}
+
+// gather takes the calls of the next batch from the queue. producer.mu is held.
+func (l *lane) gather() []*call {
 	var calls []*call
 	var size, n int
 	for _, c := range l.queue {
@@ -58,56 +188,39 @@ func (l *lane) take(ctx context.Context) []*call {
 			continue
 		default:
 		}
-		if ctx.Err() != nil {
-			n++
-			c.finish(-1, ErrClosed)
-			continue
-		}
-		if size += c.size; len(calls) > 0 && size > p.cfg.GatherBytes {
+		if size += c.size; len(calls) > 0 && size > l.producer.cfg.GatherBytes {
 			break
 		}
 		n++
 		calls = append(calls, c)
 	}
 	l.queue = l.queue[n:]
-	if len(calls) == 0 {
-		l.queue = nil
-		l.running = false
-	}
 	return calls
 }
 
-func (l *lane) write(ctx context.Context, calls []*call) {
-	if err := l.producer.enter(ctx); err != nil {
-		finish(calls, ErrClosed)
-		return
-	}
-	defer l.producer.leave()
-	l.send(ctx, calls)
-}
-
-// send writes calls as one batch and finishes them. It returns when the batch's fate is known, or ctx ends.
-func (l *lane) send(ctx context.Context, calls []*call) {
-	var records []Record
-	for _, c := range calls {
-		records = append(records, c.records...)
-	}
-	var batch []byte
+// send writes calls as one batch, in a request of its own, and finishes them. It returns when the batch's fate is known,
+// or ctx ends. With failed, that is what came of a first try of the batch.
+func (l *lane) send(ctx context.Context, calls []*call, batch []byte, failed error) {
 	var doubt bool // whether a try may have been written without our knowing
 	began, pause := time.Now(), newBackoff()
+	err := failed
+	l.alone = false
 	for {
-		if batch == nil {
-			if err := l.identify(ctx); err != nil {
-				finish(calls, err)
+		if err == nil {
+			if batch == nil {
+				if err := l.identify(ctx); err != nil {
+					finish(calls, err)
+					return
+				}
+				batch = encodeCalls(calls, time.Now(), l.who, l.sequence)
+			}
+			var base int64
+			if base, err = l.producer.client.produce(ctx, l.tp, batch); err == nil {
+				l.written(calls, base)
 				return
 			}
-			batch = encodeBatch(records, time.Now(), l.who, l.sequence)
 		}
-		base, err := l.producer.client.produce(ctx, l.tp, batch)
-		if err == nil {
-			l.written(calls, base, len(records))
-			return
-		}
+		l.alone = true
 		if ctx.Err() != nil {
 			finish(calls, ErrClosed)
 			return
@@ -127,13 +240,14 @@ func (l *lane) send(ctx context.Context, calls []*call) {
 			l.refuse(ctx, calls, err, doubt)
 			return
 		}
+		err = nil
 	}
 }
 
 // written tells the callers where their records are.
-func (l *lane) written(calls []*call, base int64, records int) {
-	l.sequence = nextSequence(l.sequence, records)
+func (l *lane) written(calls []*call, base int64) {
 	for _, c := range calls {
+		l.sequence = nextSequence(l.sequence, len(c.records))
 		c.finish(base, nil)
 		if base >= 0 {
 			base += int64(len(c.records))
@@ -145,7 +259,7 @@ func (l *lane) written(calls []*call, base int64, records int) {
 func (l *lane) refuse(ctx context.Context, calls []*call, err error, doubt bool) {
 	if errors.Is(err, ErrTooLarge) && len(calls) > 1 && !doubt {
 		for i := range calls { // too large together: one is to blame, the others are not
-			l.send(ctx, calls[i:i+1])
+			l.send(ctx, calls[i:i+1], nil, nil)
 		}
 		return
 	}
@@ -251,58 +365,4 @@ func finish(calls []*call, err error) {
 	for _, c := range calls {
 		c.finish(-1, err)
 	}
-}
-
-// produce sends a batch once and gives its first offset; -1 if the broker knows only that it has it.
-func (c *Client) produce(ctx context.Context, tp TopicPartition, batch []byte) (int64, error) {
-	const allReplicas = -1
-	m, err := c.send(ctx, &rawproduce.Request{
-		Acks:    allReplicas,
-		Timeout: int32((c.cfg.Timeout * 3 / 4).Milliseconds()), // so that the broker answers before we hang up
-		Topics: []rawproduce.RequestTopic{{
-			Topic: tp.Topic,
-			Partitions: []rawproduce.RequestPartition{{
-				Partition: int32(tp.Partition),
-				RecordSet: protocol.RawRecordSet{Reader: bytes.NewReader(batch)},
-			}},
-		}},
-	})
-	if err != nil {
-		return -1, err
-	}
-	res := m.(*produce.Response)
-	if len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 {
-		return -1, errEmpty
-	}
-	switch p := res.Topics[0].Partitions[0]; codeError(p.ErrorCode) {
-	case 0:
-		return p.BaseOffset, nil
-	case codeError(kafkago.DuplicateSequenceNumber): // written by an earlier try
-		return -1, nil
-	default:
-		return -1, code(p.ErrorCode)
-	}
-}
-
-// initProducer asks for a producer ID and epoch: a new ID without a transactional ID; with one, the next epoch. It
-// repeats temporary errors until ctx ends; repeating is safe, at worst it uses up another epoch.
-func (c *Client) initProducer(ctx context.Context, transactionalID string, who identity) (identity, error) {
-	err := c.retry(ctx, "init producer", func() error {
-		m, err := c.send(ctx, &initproducerid.Request{
-			TransactionalID:      transactionalID,
-			TransactionTimeoutMs: 60_000, // no transaction is ever opened; brokers refuse 0
-			ProducerID:           who.id,
-			ProducerEpoch:        who.epoch,
-		})
-		if err != nil {
-			return err
-		}
-		res := m.(*initproducerid.Response)
-		if res.ErrorCode != 0 {
-			return code(res.ErrorCode)
-		}
-		who = identity{res.ProducerID, res.ProducerEpoch}
-		return nil
-	})
-	return who, err
 }

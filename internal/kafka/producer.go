@@ -22,7 +22,7 @@ type ProducerConfig struct {
 	// GatherBytes limits what several calls are joined to. Default: 256 KiB.
 	GatherBytes int
 	// Linger waits for more to join before a batch is sent. Default: 0, what gathers while one is under way is the next;
-	// measured, that is faster than any waiting.
+	// measured, that is faster than any waiting. With it, batches do not share requests with those of other partitions.
 	Linger time.Duration
 }
 
@@ -45,14 +45,15 @@ type Producer struct {
 	client *Client
 	cfg    ProducerConfig
 
-	spawn  func(*lane)    // runs a lane's goroutine with the Producer's lifetime
-	cancel func()         // ends that lifetime
-	lanes  sync.WaitGroup // running lanes; added to under mu, and not after closed
-	gate   chan struct{}  // holds a token while a fenced Producer writes or inits; nil without TransactionalID
+	spawn  func(func(context.Context)) // runs a goroutine of a running lane with the Producer's lifetime
+	cancel func()                      // ends that lifetime
+	lanes  sync.WaitGroup              // running lanes, added to under mu and not after closed; and their goroutines
+	gate   chan struct{}               // holds a token while a fenced Producer writes or inits; nil without TransactionalID
 
 	mu      sync.Mutex // guards the rest, and every lane's queue
 	byTP    map[TopicPartition]*lane
 	closed  bool
+	gone    bool     // given up: what is left is not to be written
 	who     identity // of a fenced Producer, from Init
 	inits   int      // how many there were: a lane starts numbering at 0 after each
 	stopped error    // why a fenced Producer writes no more
@@ -62,7 +63,7 @@ type Producer struct {
 func (c *Client) Producer(cfg ProducerConfig) *Producer {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Producer{client: c, cfg: cfg.withDefaults(), cancel: cancel, byTP: make(map[TopicPartition]*lane)}
-	p.spawn = func(l *lane) { p.lanes.Go(func() { l.run(ctx) }) }
+	p.spawn = func(f func(context.Context)) { p.lanes.Go(func() { f(ctx) }) }
 	if cfg.TransactionalID != "" {
 		p.gate = make(chan struct{}, 1)
 	}
@@ -214,15 +215,24 @@ func (p *Producer) split(ctx context.Context, records []Record) ([]*call, error)
 }
 
 func (p *Producer) enqueue(calls []*call) error {
+	idle, err := p.queue(calls)
+	for _, l := range idle {
+		l.start()
+	}
+	return err
+}
+
+// queue gives the lanes that have to be started.
+func (p *Producer) queue(calls []*call) (idle []*lane, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.closed:
-		return ErrClosed
+		return nil, ErrClosed
 	case p.stopped != nil:
-		return p.stopped
+		return nil, p.stopped
 	case p.gate != nil && p.inits == 0:
-		return errors.New("write with a transactional ID before Init")
+		return nil, errors.New("write with a transactional ID before Init")
 	}
 	for _, c := range calls {
 		l := p.byTP[c.tp]
@@ -233,10 +243,11 @@ func (p *Producer) enqueue(calls []*call) error {
 		l.queue = append(l.queue, c)
 		if !l.running {
 			l.running = true
-			p.spawn(l)
+			p.lanes.Add(1)
+			idle = append(idle, l)
 		}
 	}
-	return nil
+	return idle, nil
 }
 
 // Close waits until what is under way is acknowledged, or ctx ends (then gives it up, and returns ctx's error), and for
@@ -255,9 +266,20 @@ func (p *Producer) Close(ctx context.Context) error {
 	case <-idle:
 		return nil
 	case <-ctx.Done():
-		p.cancel()
+		p.giveUp()
 		<-idle
 		return context.Cause(ctx)
+	}
+}
+
+// giveUp ends all that is under way.
+func (p *Producer) giveUp() {
+	p.cancel()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gone = true
+	for _, l := range p.byTP {
+		l.giveUp()
 	}
 }
 
@@ -272,6 +294,19 @@ func (p *Producer) enter(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+}
+
+// tryEnter enters unless it would have to wait.
+func (p *Producer) tryEnter() bool {
+	if p.gate == nil {
+		return true
+	}
+	select {
+	case p.gate <- struct{}{}:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -29,10 +29,16 @@ func newBackoff() *backoff.ExponentialBackOff {
 func (c *Client) retry(ctx context.Context, what string, try func() error) error {
 	pause := newBackoff()
 	var waited bool
+	var last error // of a try that ctx left its time: it says more than that the time is over
 	for {
 		err := try()
 		if err == nil {
 			return nil
+		}
+		if ctx.Err() == nil {
+			last = err
+		} else if last != nil && errors.Is(err, ctx.Err()) {
+			err = last
 		}
 		if !temporary(err) {
 			return fmt.Errorf("%s: %w", what, err)

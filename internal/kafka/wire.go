@@ -1,0 +1,96 @@
+package kafka
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+)
+
+// errMalformed: an answer that ends before what it announces.
+var errMalformed = errors.New("malformed answer")
+
+// cursor reads an answer's fields one after the other. After an error, which it keeps, it gives zeros.
+type cursor struct {
+	b   []byte // what is left
+	err error
+}
+
+// next gives the next n bytes; nil if there are fewer.
+func (c *cursor) next(n int) []byte {
+	if n < 0 || n > len(c.b) {
+		c.b, c.err = nil, errMalformed
+		return nil
+	}
+	b := c.b[:n:n]
+	c.b = c.b[n:]
+	return b
+}
+
+func (c *cursor) int16() int16 {
+	if b := c.next(2); b != nil {
+		return int16(binary.BigEndian.Uint16(b))
+	}
+	return 0
+}
+
+func (c *cursor) int32() int32 {
+	if b := c.next(4); b != nil {
+		return int32(binary.BigEndian.Uint32(b))
+	}
+	return 0
+}
+
+func (c *cursor) int64() int64 {
+	if b := c.next(8); b != nil {
+		return int64(binary.BigEndian.Uint64(b))
+	}
+	return 0
+}
+
+// text gives a string; a null one, of length -1, is empty.
+func (c *cursor) text() string { return string(c.next(max(0, int(c.int16())))) }
+
+// count gives the number of elements of an array, of at least size bytes each; 0 if that many cannot be there.
+func (c *cursor) count(size int) int {
+	n := int(c.int32())
+	if n > len(c.b)/size {
+		c.b, c.err = nil, errMalformed
+	}
+	if n < 0 || c.err != nil {
+		return 0
+	}
+	return n
+}
+
+func appendText(b []byte, s string) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(len(s)))
+	return append(b, s...)
+}
+
+const correlation = 1 // of every request: a connection has one under way
+
+// appendHeader begins a request; finishRequest sets its size once all is appended.
+func appendHeader(b []byte, key, version int16, clientID string) []byte {
+	b = binary.BigEndian.AppendUint32(b, 0)
+	b = binary.BigEndian.AppendUint16(b, uint16(key))
+	b = binary.BigEndian.AppendUint16(b, uint16(version))
+	b = binary.BigEndian.AppendUint32(b, correlation)
+	return appendText(b, clientID)
+}
+
+func finishRequest(b []byte) { binary.BigEndian.PutUint32(b, uint32(len(b)-4)) }
+
+// readAnswer reads one answer, of at most limit bytes, without its header.
+func readAnswer(r io.Reader, limit int) ([]byte, error) {
+	var head [8]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, err
+	}
+	size := int(int32(binary.BigEndian.Uint32(head[:])))
+	if size < 4 || size > limit || binary.BigEndian.Uint32(head[4:]) != correlation {
+		return nil, errMalformed
+	}
+	body := make([]byte, size-4)
+	_, err := io.ReadFull(r, body)
+	return body, err
+}
