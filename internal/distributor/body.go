@@ -20,7 +20,7 @@ type content func(ctx context.Context) (*body, error)
 // the request by itself.
 type body struct {
 	io.ReadCloser
-	contentType string
+	contentType []string // the header's values
 	length      int64
 	failed      func() error // why the content could not be read, if it was not the API's fault
 }
@@ -34,7 +34,7 @@ func jsonBody(v any) content {
 		}
 		return &body{
 			ReadCloser:  io.NopCloser(bytes.NewReader(b)),
-			contentType: "application/json",
+			contentType: sendsJSON,
 			length:      int64(len(b)),
 		}, nil
 	}
@@ -72,7 +72,7 @@ func multipartBody(key Key, d Document) content {
 		exact := &exactReader{r: file, left: d.Size}
 		return &body{
 			ReadCloser:  readCloser{io.MultiReader(bytes.NewReader(head), exact, bytes.NewReader(tail)), file},
-			contentType: w.FormDataContentType(),
+			contentType: []string{w.FormDataContentType()},
 			length:      int64(len(head)) + d.Size + int64(len(tail)),
 			failed:      exact.failed,
 		}, nil

@@ -1,6 +1,7 @@
 package distributor
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"sync"
 	"time"
 
 	"distributor-bridge/internal/outcome"
@@ -33,15 +35,13 @@ func (c *Client) do(ctx context.Context, r request, a answer) error {
 	if r.op.effect() && r.key.IsZero() {
 		return fault(r.op, errNoKey)
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeouts.Call)
-	defer cancel()
-
+	end := time.Now().Add(c.cfg.Timeouts.Call)
 	for again := false; ; again = true {
-		token, err := c.tokens.get(ctx)
+		token, err := c.tokens.get(ctx, end)
 		if err != nil {
 			return tried(r.op, err)
 		}
-		status, verdict := c.exchange(ctx, r, u, token, a)
+		status, verdict := c.exchange(ctx, end, r, u, token, a)
 		if status == http.StatusUnauthorized {
 			c.tokens.drop(token)
 			if !again {
@@ -72,8 +72,9 @@ func tried(op operation, err error) error {
 	return &e
 }
 
-// exchange sends one HTTP request and classifies its answer; status is 0 if there was none. It tells Observe.
-func (c *Client) exchange(ctx context.Context, r request, u *url.URL, token string, a answer) (status int, verdict error) {
+// exchange sends one HTTP request, for which there is time until end, and classifies its answer; status is 0 if there was
+// none. It tells Observe.
+func (c *Client) exchange(ctx context.Context, end time.Time, r request, u *url.URL, token *grant, a answer) (status int, verdict error) {
 	start := time.Now()
 	defer func() {
 		if c.cfg.Observe == nil {
@@ -86,17 +87,17 @@ func (c *Client) exchange(ctx context.Context, r request, u *url.URL, token stri
 		c.cfg.Observe(call)
 	}()
 
-	stoppable, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
 	gate := newGate(ctx, cancel)
-	req, sent, err := c.build(httptrace.WithClientTrace(stoppable, gate.trace()), r, u, token)
+	req, sent, err := c.build(httptrace.WithClientTrace(ctx, &gate.trace), r, u, token)
 	if err != nil {
 		return 0, err
 	}
 	res, err := c.transport.RoundTrip(req)
 	if failure := sent.failure(); failure != nil && ctx.Err() == nil {
 		// The request was never whole, so whatever the API made of it, it did not take the document. (Where the call's
-		// time was over first, the content failed only for that.)
+		// time was over first, or the gate shut, the content failed only for that.)
 		if err == nil {
 			_ = res.Body.Close()
 		}
@@ -110,7 +111,7 @@ func (c *Client) exchange(ctx context.Context, r request, u *url.URL, token stri
 }
 
 // build makes the HTTP request. Its body is nil, or one that net/http cannot repeat.
-func (c *Client) build(ctx context.Context, r request, u *url.URL, token string) (*http.Request, *body, error) {
+func (c *Client) build(ctx context.Context, r request, u *url.URL, token *grant) (*http.Request, *body, error) {
 	var b *body
 	if r.body != nil {
 		var err error
@@ -118,18 +119,15 @@ func (c *Client) build(ctx context.Context, r request, u *url.URL, token string)
 			return nil, nil, source(err)
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, r.op.method, u.String(), nil)
-	if err != nil {
-		return nil, nil, outcome.Retry(outcome.ClassInternal, false, outcome.Cause(err))
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", c.cfg.UserAgent)
+	// Not NewRequestWithContext, which parses the URL anew; and not Header.Set, which makes a list for each value.
+	header := make(http.Header, 5)
+	header["Authorization"], header["Accept"], header["User-Agent"] = token.header, acceptJSON, c.userAgent
 	if r.op.effect() {
-		req.Header.Set("X-Idempotency-Key", r.key.String())
+		header["X-Idempotency-Key"] = []string{r.key.String()}
 	}
+	req := (&http.Request{Method: r.op.method, URL: u, Host: u.Host, Header: header}).WithContext(ctx)
 	if b != nil {
-		req.Header.Set("Content-Type", b.contentType)
+		header["Content-Type"] = b.contentType
 		req.Body, req.ContentLength = b.ReadCloser, b.length
 	}
 	return req, b, nil
@@ -155,9 +153,29 @@ func source(err error) error {
 	return outcome.Retry(outcome.ClassInternal, false, outcome.Cause(err))
 }
 
+// Lists of a header's values that many requests share: net/http only reads them.
+var (
+	acceptJSON = []string{"application/json"}
+	sendsJSON  = []string{"application/json"}
+)
+
+// answers are buffers that answers are read into.
+var answers = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, 2<<10)) }}
+
+// keepBuffer gives a buffer back, unless a rare large answer has made it large.
+func keepBuffer(b *bytes.Buffer) {
+	if b.Cap() <= 64<<10 {
+		b.Reset()
+		answers.Put(b)
+	}
+}
+
 // read reads the answer, as far as it may be large, and classifies it.
 func (c *Client) read(ctx context.Context, r request, res *http.Response, a answer) error {
-	b, err := io.ReadAll(io.LimitReader(res.Body, c.cfg.MaxAnswerBytes+1))
+	buffer := answers.Get().(*bytes.Buffer)
+	defer keepBuffer(buffer)
+	_, err := buffer.ReadFrom(io.LimitReader(res.Body, c.cfg.MaxAnswerBytes+1))
+	b := buffer.Bytes() // of which neither a verdict nor a decoded answer keeps anything
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		// The status alone decides; what was read of the body can only say more.
 		return classify(r.op, res.StatusCode, res.Header, b)

@@ -21,6 +21,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"distributor-bridge/internal/outcome"
@@ -55,6 +56,7 @@ type Call struct {
 type Client struct {
 	cfg       Config
 	root      *url.URL // BaseURL and Prefix, without a slash at the end
+	userAgent []string // the header's values
 	transport *http.Transport
 	tokens    *tokens
 }
@@ -69,9 +71,12 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	root := base.JoinPath(cfg.Prefix)
+	root.Host = strings.TrimSuffix(root.Host, ":") // as net/http does for the Host header
 	return &Client{
 		cfg:       cfg,
-		root:      base.JoinPath(cfg.Prefix),
+		root:      root,
+		userAgent: []string{cfg.UserAgent},
 		transport: newTransport(cfg, cfg.MaxInFlight),
 		tokens:    newTokens(cfg, base.JoinPath("oauth/token").String()),
 	}, nil

@@ -55,15 +55,23 @@ var (
 
 // locate gives the URL of the operation on the objects with the given IDs.
 func (o operation) locate(root *url.URL, ids []string) (*url.URL, error) {
-	path := o.path
+	var path strings.Builder
+	path.Grow(len(root.Path) + 1 + len(o.path) + 36*len(ids))
+	path.WriteString(root.Path)
+	path.WriteByte('/')
+	rest := o.path
 	for _, id := range ids {
 		if !isUUID(id) {
 			return nil, errBadID
 		}
-		path = strings.Replace(path, "{id}", id, 1)
+		before, after, _ := strings.Cut(rest, "{id}")
+		path.WriteString(before)
+		path.WriteString(id)
+		rest = after
 	}
+	path.WriteString(rest)
 	u := *root
-	u.Path += "/" + path
+	u.Path = path.String()
 	return &u, nil
 }
 

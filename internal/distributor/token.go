@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"distributor-bridge/internal/outcome"
@@ -25,15 +26,24 @@ type tokens struct {
 	url    string
 	client *http.Client
 
+	// current is the token in use; nil: none. It is changed with mu held, and read without, so that calls do not queue
+	// for it.
+	current atomic.Pointer[grant]
+
 	mu      sync.Mutex // guards all below
-	token   string     // empty: none
-	refresh time.Time  // from then on a new one is fetched, while this one is still used
-	expires time.Time  // from then on this one is not used
 	failure error      // how the last fetch ended, an *outcome.Error
 	retryAt time.Time  // no fetch before then
 	delay   *backoff.ExponentialBackOff
 	fetch   *fetch // the one under way, or nil
 	closed  bool
+}
+
+// grant is a token. It does not change.
+type grant struct {
+	token   string
+	header  []string  // what calls send as Authorization
+	refresh time.Time // from then on a new one is fetched, while this one is still used
+	expires time.Time // from then on this one is not used
 }
 
 // fetch is one under way.
@@ -64,8 +74,14 @@ func newTokens(cfg Config, url string) *tokens {
 	}
 }
 
-// get gives a token, fetched if need be. An error is a verdict; the call that the token was for has not been sent.
-func (t *tokens) get(ctx context.Context) (string, error) {
+// get gives a token, fetched if need be, until end. An error is a verdict; the call that the token was for has not been
+// sent.
+func (t *tokens) get(ctx context.Context, end time.Time) (*grant, error) {
+	if g := t.current.Load(); g != nil && time.Now().Before(g.refresh) {
+		return g, nil
+	}
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
 	for {
 		token, wait, err := t.look(time.Now())
 		if wait == nil {
@@ -74,38 +90,39 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 		select {
 		case <-wait:
 		case <-ctx.Done():
-			return "", outcome.Retry(outcome.ClassNotSent, false, ctx.Err())
+			return nil, outcome.Retry(outcome.ClassNotSent, false, ctx.Err())
 		}
 	}
 }
 
 // look gives the token, or why there is none, or what to wait for. It starts a fetch where one is due.
-func (t *tokens) look(now time.Time) (token string, wait <-chan struct{}, err error) {
+func (t *tokens) look(now time.Time) (g *grant, wait <-chan struct{}, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
-		return "", nil, outcome.Retry(outcome.ClassNotSent, false, errClosed)
+		return nil, nil, outcome.Retry(outcome.ClassNotSent, false, errClosed)
 	}
-	usable := t.token != "" && now.Before(t.expires)
-	fresh := usable && now.Before(t.refresh)
+	g = t.current.Load()
+	usable := g != nil && now.Before(g.expires)
+	fresh := usable && now.Before(g.refresh)
 	if !fresh && t.fetch == nil && !now.Before(t.retryAt) {
 		t.start()
 	}
 	switch {
 	case usable:
-		return t.token, nil, nil
+		return g, nil, nil
 	case t.fetch != nil:
-		return "", t.fetch.done, nil
+		return nil, t.fetch.done, nil
 	}
-	return "", nil, t.failure
+	return nil, nil, t.failure
 }
 
 // drop forgets a token that the API has refused, unless another one has taken its place by now.
-func (t *tokens) drop(token string) {
+func (t *tokens) drop(refused *grant) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.token == token {
-		t.token = ""
+	if g := t.current.Load(); g != nil && g.token == refused.token {
+		t.current.Store(nil)
 	}
 }
 
@@ -113,6 +130,7 @@ func (t *tokens) drop(token string) {
 func (t *tokens) close() {
 	t.mu.Lock()
 	t.closed = true
+	t.current.Store(nil)
 	f := t.fetch
 	t.mu.Unlock()
 	if f != nil {
@@ -182,13 +200,19 @@ func (t *tokens) secret() (string, error) {
 
 // keep takes a token that was asked for at start. The caller holds mu.
 func (t *tokens) keep(token *oauth2.Token, start time.Time) {
+	if t.closed {
+		return // calls made from now on get no token
+	}
 	life := t.cfg.DefaultTokenLifetime
 	if told := token.Expiry.Sub(start); told > 0 { // not for the zero time, which is that nothing was told
 		life = told
 	}
-	t.token = token.AccessToken
-	t.expires = start.Add(life - min(5*time.Second, life/10)) // it has to last for the way to the API
-	t.refresh = start.Add(life - min(t.cfg.RefreshAhead, life/4))
+	t.current.Store(&grant{
+		token:   token.AccessToken,
+		header:  []string{"Bearer " + token.AccessToken},
+		expires: start.Add(life - min(5*time.Second, life/10)), // it has to last for the way to the API
+		refresh: start.Add(life - min(t.cfg.RefreshAhead, life/4)),
+	})
 	t.failure, t.retryAt = nil, time.Time{}
 	t.delay.Reset()
 }

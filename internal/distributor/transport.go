@@ -47,6 +47,7 @@ func newTransport(cfg Config, conns int) *http.Transport {
 type gate struct {
 	before time.Time // zero: no limit
 	cancel context.CancelFunc
+	trace  httptrace.ClientTrace
 
 	mu      sync.Mutex // the header is written by a goroutine of net/http
 	written bool       // the header was written whole, so the call may have had its effect
@@ -55,11 +56,9 @@ type gate struct {
 
 func newGate(ctx context.Context, cancel context.CancelFunc) *gate {
 	before, _ := ctx.Value(sendBeforeKey{}).(time.Time)
-	return &gate{before: before, cancel: cancel}
-}
-
-func (g *gate) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{GotConn: g.gotConn, WroteHeaders: g.wroteHeaders}
+	g := &gate{before: before, cancel: cancel}
+	g.trace.GotConn, g.trace.WroteHeaders = g.gotConn, g.wroteHeaders
+	return g
 }
 
 func (g *gate) gotConn(info httptrace.GotConnInfo) {
