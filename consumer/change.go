@@ -9,25 +9,35 @@ import (
 	"distributor-bridge/internal/state"
 )
 
-// change gathers what is to be written of one customer's records in one piece.
+// change gathers what is to be written of one customer's records in one piece: one or two of them as a rule.
 type change struct {
 	store    *state.Store
 	customer string
-	records  map[string]*state.Record
+	entries  []state.Entry
 }
 
 func newChange(store *state.Store, customer string) *change {
-	return &change{store: store, customer: customer, records: map[string]*state.Record{}}
+	return &change{store: store, customer: customer, entries: make([]state.Entry, 0, 2)}
 }
 
 // record gives a record to be changed.
 func (c *change) record(key string) *state.Record {
-	r := c.records[key]
-	if r == nil {
-		r = c.store.Edit(c.customer, key)
-		c.records[key] = r
+	if r := c.find(key); r != nil {
+		return r
 	}
+	r := c.store.Edit(c.customer, key)
+	c.entries = append(c.entries, state.Entry{Key: key, Record: r})
 	return r
+}
+
+// find gives a record that is among those to be written; nil if it is not.
+func (c *change) find(key string) *state.Record {
+	for _, e := range c.entries {
+		if e.Key == key {
+			return e.Record
+		}
+	}
+	return nil
 }
 
 // objects takes over the objects that an attempt changed.
@@ -39,13 +49,15 @@ func (c *change) objects(changed map[string]attempt.Object) {
 
 // abandon takes out of the customer's objects what an event that is given up has only begun.
 func (c *change) abandon(event string) {
-	for _, key := range c.store.Keys(c.customer) {
-		o := c.store.Get(c.customer, key).Object
-		if r, ok := c.records[key]; ok {
-			o = r.Object
+	for _, e := range c.entries {
+		e.Record.Object = e.Record.Without(event)
+	}
+	for _, e := range c.store.Live(c.customer) { // among them is all that has only begun
+		if c.find(e.Key) != nil {
+			continue
 		}
-		if left := o.Without(event); left != o {
-			c.record(key).Object = left
+		if left := e.Record.Without(event); left != e.Record.Object {
+			c.record(e.Key).Object = left
 		}
 	}
 }
@@ -56,8 +68,9 @@ func (c *change) follow(w attempt.Work, follows []attempt.Follow, now time.Time)
 	for _, f := range follows {
 		r := c.record(f.Key)
 		if i := r.FindFollow(f.Name); i >= 0 {
-			if r.Work[i].Held == outcome.Waiting {
-				r.Work[i].Since, r.Work[i].Due = now, now
+			if w := r.Work[i]; w.Held == outcome.Waiting {
+				w.Since, w.Due = now, now
+				r.Put(w)
 			}
 			continue
 		}
@@ -68,7 +81,9 @@ func (c *change) follow(w attempt.Work, follows []attempt.Follow, now time.Time)
 	}
 }
 
-func (c *change) write(ctx context.Context) error { return c.store.Write(ctx, c.customer, c.records) }
+func (c *change) write(ctx context.Context) error {
+	return c.store.Write(ctx, c.customer, c.entries...)
+}
 
 // journal is what an attempt sees of the partition; home is the key of the record that holds its work.
 type journal struct {
@@ -81,18 +96,18 @@ type journal struct {
 	err        error // the first failure to write: the partition is to be given up
 }
 
-// Object gives a copy of an object of the customer.
+// Object gives an object of the customer, not to be changed.
 func (j *journal) Object(key string) attempt.Object {
 	if r := j.store.Get(j.customer, key); r != nil {
-		return r.Object.Clone()
+		return r.Object
 	}
 	return attempt.Object{}
 }
 
 // Processing says whether a task of the customer is under way at the API.
 func (j *journal) Processing(except string) bool {
-	for _, key := range j.store.Keys(j.customer) {
-		if key != except && j.store.Get(j.customer, key).Processing() {
+	for _, e := range j.store.Live(j.customer) { // among them is all that is processing
+		if e.Key != except && e.Record.Processing() {
 			return true
 		}
 	}

@@ -28,6 +28,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"distributor-bridge/internal/attempt"
@@ -65,6 +66,7 @@ type Config struct {
 	Drain       time.Duration // how long what is in hand may take after the end; default 25 s
 	CommitEvery time.Duration // default 1 s
 	Stuck       time.Duration // after which a handler at one event is given up; default 10 min
+	Stall       time.Duration // after which a partition with work and without progress is taken anew; default 2 min
 	MaxInFlight int           // calls in flight, over all partitions: lanes at work are a few times as many; default 64
 	MaxWindow   int           // records of a partition taken and not done; default 10,000
 	MaxPayload  int           // bytes of the records that wait for their lane, over all partitions; default 64 MiB
@@ -77,8 +79,9 @@ type Config struct {
 	// a call that waits for a connection may be sent by an owner that has lost the partition meanwhile.
 	SendBefore func(ctx context.Context, t time.Time) context.Context
 
-	Report func(Report) // is told what became of each event; called by many goroutines
-	Log    zerolog.Logger
+	Report   func(Report)          // is told what became of each event; called by many goroutines
+	Registry prometheus.Registerer // where the numbers are to be found; default: nowhere
+	Log      zerolog.Logger
 }
 
 func (c Config) withDefaults() Config {
@@ -97,6 +100,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Drain, 25*time.Second)
 	set(&c.CommitEvery, time.Second)
 	set(&c.Stuck, 10*time.Minute)
+	set(&c.Stall, 2*time.Minute)
 	if c.MaxInFlight == 0 {
 		c.MaxInFlight = 64
 	}

@@ -13,7 +13,12 @@ var errDrained = errors.New("the time for draining is over")
 
 // draining gives a context for what is in hand: it ends drain after ctx does. release ends it, and must be called.
 func draining(ctx context.Context, drain time.Duration) (work context.Context, release func()) {
-	work, give := context.WithCancelCause(context.WithoutCancel(ctx))
+	return drainingIn(context.WithoutCancel(ctx), ctx, drain)
+}
+
+// drainingIn is draining within root, at whose end what is in hand ends at once.
+func drainingIn(root, ctx context.Context, drain time.Duration) (work context.Context, release func()) {
+	work, give := context.WithCancelCause(root)
 	stop := context.AfterFunc(ctx, func() {
 		timer := time.NewTimer(drain)
 		defer timer.Stop()

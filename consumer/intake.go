@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"distributor-bridge/internal/attempt"
@@ -21,6 +20,7 @@ const intakeSuffix = "-intake"
 type Intake struct {
 	cfg   Config
 	inbox *kafka.Producer
+	lag   lag
 }
 
 // NewIntake starts nothing. It appends through inbox, which the caller closes after Run.
@@ -29,7 +29,8 @@ func NewIntake(cfg Config, inbox *kafka.Producer) *Intake {
 	cfg.Group.ID += intakeSuffix
 	cfg.Group.Topics = cfg.Upstream
 	cfg.Group.Drain = cfg.Drain
-	return &Intake{cfg: cfg, inbox: inbox}
+	cfg.Report = newNumbers(cfg.Registry).counting(cfg.Report)
+	return &Intake{cfg: cfg, inbox: inbox, lag: newLag(cfg.Registry)}
 }
 
 // Run works until ctx ends.
@@ -47,6 +48,7 @@ func (in *Intake) session(ctx context.Context, a *kafka.Assignment) error {
 	defer release()
 	f := in.cfg.Client.Fetcher(kafka.FetcherConfig{ReadCommitted: true})
 	defer f.Close()
+	defer in.lag.Reset() // others' from now on, perhaps
 	for topic, partitions := range a.Partitions {
 		starts, err := in.cfg.Client.StartOffset(ctx, topic)
 		if err != nil {
@@ -76,6 +78,7 @@ func (in *Intake) session(ctx context.Context, a *kafka.Assignment) error {
 			if err := in.take(work, a, got); err != nil {
 				return in.again(ctx, err)
 			}
+			in.lag.took(got)
 		}
 	}
 }
@@ -113,12 +116,11 @@ func (in *Intake) take(ctx context.Context, a *kafka.Assignment, got kafka.Fetch
 	if len(got.Records) == 0 {
 		return nil
 	}
-	var batch []entry
-	var size int
-	of := map[string]int{} // events of each customer since the last commit
-	for _, record := range got.Records {
+	b := newBatch(in.cfg, got)
+	for i := range got.Records {
+		record := &got.Records[i]
 		began := time.Now()
-		event, err := decode(in.cfg.Contract, record)
+		event, err := decode(in.cfg.Contract, *record)
 		if err == nil {
 			err = in.cfg.Contract.Validate(event)
 		}
@@ -127,82 +129,53 @@ func (in *Intake) take(ctx context.Context, a *kafka.Assignment, got kafka.Fetch
 		case errors.Is(err, schemas.ErrUnknownType) && !in.cfg.DeadLetterUnknown:
 			report.Error = &outcome.Error{Verdict: outcome.Done, Reason: outcome.UnknownType}
 		case err != nil:
-			letter := invalidLetter(record, err)
+			letter := invalidLetter(*record, err)
 			letter.Event = event
 			report.Verdict, report.Error = outcome.Rejected, verdictOf(letter)
 			if err := in.cfg.Publisher.Dead(ctx, letter); err != nil {
 				return fmt.Errorf("take in %s offset %d: %w", record.TopicPartition(), record.Offset, err)
 			}
 		default:
-			if size > 0 && (size+len(record.Value) > batchBytes || of[event.CustomerID] == mostRepeated) {
-				if err := in.settle(ctx, a, batch, got.TopicPartition, record.Offset); err != nil {
+			if !b.fits(event.CustomerID, record) {
+				if err := in.settle(ctx, a, b, got.TopicPartition, record.Offset); err != nil {
 					return err
 				}
-				batch, size = nil, 0
-				clear(of)
+				b.clear()
 			}
-			of[event.CustomerID]++
-			batch, size = append(batch, in.entry(event, record)), size+len(record.Value)
+			b.add(event, record)
 		}
 		report.Took = time.Since(began)
 		in.cfg.Report(report)
 	}
-	return in.settle(ctx, a, batch, got.TopicPartition, got.Next)
+	return in.settle(ctx, a, b, got.TopicPartition, got.Next)
 }
 
-// mostRepeated is how many events of one customer a crash can make intake append twice: the subject's record knows the
-// last of them by their identity, and twice as many.
-const mostRepeated = 16
-
-// settle appends entries, then commits that all before next is taken in.
-func (in *Intake) settle(ctx context.Context, a *kafka.Assignment, batch []entry, tp kafka.TopicPartition, next int64) error {
-	if err := in.append(ctx, batch); err != nil {
+// settle appends a batch, then commits that all before next is taken in.
+func (in *Intake) settle(ctx context.Context, a *kafka.Assignment, b *batch, tp kafka.TopicPartition, next int64) error {
+	if err := in.append(ctx, b.records, b.from); err != nil {
 		return err
 	}
 	return a.Commit(ctx, map[kafka.TopicPartition]int64{tp: next})
 }
 
-// headerTraceParent is where tracing tools look for it; the event has it as ce_traceparent too.
-const headerTraceParent = "traceparent"
-
-// entry is an event on its way into the inbox.
-type entry struct {
-	event  schemas.Event
-	from   kafka.Record // upstream's
-	record kafka.Record // the inbox's
-}
-
-// append writes entries to the inbox, acknowledged. If there is one among them that the inbox does not take for its
-// size, they go one by one, in their order, and that one goes to the dead letters. (What went in with the first try
-// goes in twice then, and is known by its identity.)
-func (in *Intake) append(ctx context.Context, entries []entry) error {
-	if len(entries) == 0 {
+// append writes records made from upstream's to the inbox, acknowledged. If there is one among them that the inbox does
+// not take for its size, they go one by one, in their order, and that one goes to the dead letters. (What went in with the
+// first try goes in twice then, and is known by its identity.)
+func (in *Intake) append(ctx context.Context, records []kafka.Record, from []*kafka.Record) error {
+	if len(records) == 0 {
 		return nil
 	}
-	records := make([]kafka.Record, len(entries))
-	for i, e := range entries {
-		records[i] = e.record
-	}
 	_, err := in.inbox.Produce(ctx, records...)
-	if errors.Is(err, kafka.ErrTooLarge) && len(entries) > 1 {
-		for i := range entries {
-			if err := in.append(ctx, entries[i:i+1]); err != nil {
+	if errors.Is(err, kafka.ErrTooLarge) && len(records) > 1 {
+		for i := range records {
+			if err := in.append(ctx, records[i:i+1], from[i:i+1]); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	if errors.Is(err, kafka.ErrTooLarge) {
-		e := entries[0]
-		now := stamp()
-		letter := producer.Letter{
-			Record: e.from, Event: e.event, Reason: outcome.TooLarge, Class: outcome.ClassEvent, Attempts: 1,
-			FirstFailed: now, Failed: now,
-		}
-		in.cfg.Report(Report{
-			Stage: StageIntake, Event: identity(e.event), Offset: e.from.Offset, Verdict: outcome.Rejected, Error: verdictOf(letter),
-		})
-		err = in.cfg.Publisher.Dead(ctx, letter)
+		err = in.tooLarge(ctx, from[0])
 	}
 	if err != nil {
 		return fmt.Errorf("append to the inbox: %w", err)
@@ -210,24 +183,21 @@ func (in *Intake) append(ctx context.Context, entries []entry) error {
 	return nil
 }
 
-// batchBytes limits the payload of one append. It is far below what a topic takes by default (1 MiB).
-const batchBytes = 256 << 10
-
-// entry gives an event as the inbox holds it: binary mode, with where it came from.
-func (in *Intake) entry(e schemas.Event, from kafka.Record) entry {
-	value, headers := e.Binary()
-	key := []byte(e.CustomerID)
-	record := kafka.Record{
-		Topic: in.cfg.Inbox, Partition: kafka.Partition(key, in.cfg.Partitions), Key: key, Value: value,
-		Headers: append(producer.Headers(headers),
-			kafka.Header{Key: producer.HeaderSourceTopic, Value: []byte(from.Topic)},
-			kafka.Header{Key: producer.HeaderSourcePartition, Value: []byte(strconv.Itoa(from.Partition))},
-			kafka.Header{Key: producer.HeaderSourceOffset, Value: []byte(strconv.FormatInt(from.Offset, 10))}),
+// tooLarge writes the dead letter of an event that the inbox does not take for its size.
+func (in *Intake) tooLarge(ctx context.Context, record *kafka.Record) error {
+	event, err := decode(in.cfg.Contract, *record)
+	if err != nil {
+		return err // it was decoded before
 	}
-	if e.TraceParent != "" {
-		record.Headers = append(record.Headers, kafka.Header{Key: headerTraceParent, Value: []byte(e.TraceParent)})
+	now := stamp()
+	letter := producer.Letter{
+		Record: *record, Event: event, Reason: outcome.TooLarge, Class: outcome.ClassEvent, Attempts: 1,
+		FirstFailed: now, Failed: now,
 	}
-	return entry{event: e, from: from, record: record}
+	in.cfg.Report(Report{
+		Stage: StageIntake, Event: identity(event), Offset: record.Offset, Verdict: outcome.Rejected, Error: verdictOf(letter),
+	})
+	return in.cfg.Publisher.Dead(ctx, letter)
 }
 
 func verdictOf(l producer.Letter) *outcome.Error {

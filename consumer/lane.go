@@ -15,16 +15,20 @@ import (
 
 // lane is the work of one customer: one thing at a time, the inbox's records in their order, what is held in between.
 //
-// queue, queued, running, began and wake belong to the partition's mutex. The rest belongs to the goroutine that runs the lane, and
-// while none runs to whoever holds the mutex.
+// queue, queued, running, paused, crowded, wake and slot belong to the partition's mutex; hand is for all who look. The rest
+// belongs to the worker that runs the lane, and while none does to whoever holds the mutex.
 type lane struct {
 	customer string
 	queue    []kafka.Record // taken from the inbox, not worked on yet
-	queued   bool           // it is to be started
+	queued   bool           // it is among those that are ready
 	running  bool
-	began    time.Time // when it began the thing that it is at; zero while it is at none
+	paused   bool      // it waits out a short trouble: nothing but its alarm starts it
+	crowded  bool      // its first record cannot be taken: too many of that subject are held
 	wake     time.Time // when to run the lane again; zero: only for a record
+	slot     int       // its place among the alarms, from 1 on; 0: it has none
 
+	hand  hand
+	task  *task   // what a pause has interrupted
 	items []*item // what the customer's records hold, by offset
 }
 
@@ -40,31 +44,52 @@ type item struct {
 	backoff *backoff.ExponentialBackOff
 }
 
+// itemName tells the items of one record apart.
+type itemName struct {
+	offset int64
+	follow string
+	behind bool
+}
+
+func (it *item) name() itemName { return itemName{it.offset, it.follow, it.behind} }
+
 // sync brings the lane's items up to what the record at key now holds. What is there already keeps its schedule.
 func (l *lane) sync(key string, r *state.Record) {
-	l.items = slices.DeleteFunc(l.items, func(it *item) bool {
+	if len(l.items) == 0 && len(r.Work) == 0 && len(r.Behind) == 0 {
+		return
+	}
+	have := make(map[itemName]*item, len(l.items))
+	items := make([]*item, 0, len(l.items)+1)
+	for _, it := range l.items {
 		if it.key != key {
-			return false
+			items = append(items, it)
+			continue
 		}
-		if it.behind {
-			return len(r.Behind) == 0 || it.offset != r.Behind[0]
-		}
-		return r.Find(it.offset, it.follow) < 0
-	})
+		have[it.name()] = it
+	}
 	for _, w := range r.Work {
 		if isOpen(w) {
 			continue // its record is in the inbox, not done: it is delivered, or under way here
 		}
-		it := l.item(key, w.Offset, w.Follow, false)
+		it := &item{key: key, offset: w.Offset, follow: w.Follow}
+		if known := have[it.name()]; known != nil {
+			it = known
+		}
 		it.ready = it.ready || w.Outcome != nil
 		if it.due.IsZero() {
 			it.due = w.Due
 		}
+		items = append(items, it)
 	}
 	if len(r.Behind) > 0 { // the first only: there may be thousands, and they go one by one
-		l.item(key, r.Behind[0], "", true)
+		it := &item{key: key, offset: r.Behind[0], behind: true}
+		if known := have[it.name()]; known != nil {
+			it = known
+		}
+		items = append(items, it)
 	}
-	slices.SortStableFunc(l.items, func(a, b *item) int { return cmp.Compare(a.offset, b.offset) })
+	slices.SortStableFunc(items, func(a, b *item) int { return cmp.Compare(a.offset, b.offset) })
+	l.items = items
 }
 
 // isOpen says whether w is an event under attempt that was never held.

@@ -275,21 +275,71 @@ func TestSyncKeepsSchedule(t *testing.T) {
 	}
 }
 
-// A lane that runs often sets no more than one alarm for the same time.
+// A lane has one alarm however often it rests, rings when its time has come, and is let go of when it has none.
 func TestOneAlarm(t *testing.T) {
 	t.Parallel()
-	p := &partition{signal: make(chan struct{}, 1), lanes: map[string]*lane{}}
-	due := time.Now().Add(time.Hour)
-	l := &lane{customer: "c", items: []*item{{key: "order/1", follow: "status", due: due}}}
-	r := state.NewRecord()
-	r.Put(attempt.Work{Follow: "status", Held: outcome.Waiting, Due: due})
+	p := &partition{lanes: map[string]*lane{}}
+	l := &lane{customer: "c", task: &task{again: time.Now().Add(time.Hour)}}
+	p.lanes["c"] = l
 	for range 100 {
-		p.rest(l, func(string) *state.Record { return r })
+		p.rest(l)
 	}
 	if len(p.alarms) != 1 {
 		t.Errorf("%d alarms", len(p.alarms))
 	}
-	if ready, _ := p.due(due); len(ready) != 1 || ready[0] != l {
-		t.Errorf("%d lanes are started when it is due", len(ready))
+	p.ring()
+	if len(p.ready) != 0 {
+		t.Error("it rings before its time")
 	}
+	l.task.again = time.Now()
+	p.rest(l)
+	p.ring()
+	if len(p.ready) != 1 || p.ready[0] != l || len(p.alarms) != 0 {
+		t.Errorf("%d lanes are started when it is due, %d alarms are left", len(p.ready), len(p.alarms))
+	}
+	l.task.again = time.Now().Add(time.Hour)
+	p.rest(l)
+	l.task = nil
+	p.rest(l)
+	if len(p.alarms) != 0 || len(p.lanes) != 0 {
+		t.Errorf("%d alarms and %d lanes of nothing", len(p.alarms), len(p.lanes))
+	}
+}
+
+// Whatever becomes of alarms, they ring in their order, each lane's once.
+func TestAlarms(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var a alarms
+		lanes := make([]*lane, 8)
+		for i := range lanes {
+			lanes[i] = &lane{}
+		}
+		for range rapid.IntRange(0, 50).Draw(t, "changes") {
+			l := rapid.SampledFrom(lanes).Draw(t, "lane")
+			l.wake = time.Time{}
+			if rapid.Bool().Draw(t, "set") {
+				l.wake = time.Unix(int64(rapid.IntRange(1, 20).Draw(t, "at")), 0)
+			}
+			a.set(l)
+		}
+		want := 0
+		for _, l := range lanes {
+			if !l.wake.IsZero() {
+				want++
+			}
+		}
+		if len(a) != want {
+			t.Fatalf("%d alarms, want %d", len(a), want)
+		}
+		var last time.Time
+		for len(a) > 0 {
+			l := a[0]
+			if l.wake.Before(last) {
+				t.Fatal("out of order")
+			}
+			last, l.wake = l.wake, time.Time{}
+			a.set(l)
+		}
+	})
 }

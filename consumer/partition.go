@@ -1,7 +1,6 @@
 package consumer
 
 import (
-	"container/heap"
 	"context"
 	"errors"
 	"slices"
@@ -13,32 +12,49 @@ import (
 )
 
 // partition is one inbox partition while it is owned: its state, its window, and a lane for each customer who has
-// something to be done. run owns all goroutines.
+// something to be done. run owns all goroutines: the workers that take turns at the lanes.
+//
+// Locks are taken in this order: mu, then that of places or of the fetcher.
 type partition struct {
-	cfg    *Config
-	slots  chan struct{} // one a lane at work: a partition of their own, since a lane may hang at a sick broker
-	number int
-	store  *state.Store
-	signal chan struct{} // capacity 1: run has something to look at
+	cfg     *Config
+	number  int
+	store   *state.Store
+	numbers *numbers
+	places  *places
+	source  source
+
+	workers sync.WaitGroup // added to under mu, and only while spawn is set
 
 	mu     sync.Mutex // guards what follows
+	spawn  func(*lane)
+	stop   func() // ends run: no more is begun
+	cut    func() // gives up what is in hand
 	lanes  map[string]*lane
-	ready  []*lane // have something to do, and do not run
-	alarms alarms  // lanes that have something to do later
+	ready  []*lane     // have something to do, and do not run
+	alarms alarms      // lanes that have something to do later
+	timer  *time.Timer // while run does: calls rung
+	rings  time.Time   // when; zero: it is not set
 	window *window
-	bytes  int   // of the payloads in the lanes' queues
-	failed error // the first failure: the partition is to be given up
+	bytes  int       // of the payloads in the lanes' queues
+	full   bool      // the source is paused
+	next   int64     // the inbox offset that is to be delivered next
+	known  int64     // where the inbox ends, as last told
+	moved  time.Time // when an offset was done last, or the first was taken, or the inbox was told to have no more
+	worked bool      // something was done
+	failed error     // the first failure: the partition is to be given up
 }
 
-func newPartition(cfg *Config, number int, store *state.Store) *partition {
+// newPartition makes the lanes of all that state holds. Before run, which starts everything, it has to be given its numbers,
+// places and source.
+func newPartition(cfg *Config, number int, store *state.Store, next int64) *partition {
 	p := &partition{
-		cfg: cfg, slots: make(chan struct{}, lanesPerCall*cfg.MaxInFlight), number: number, store: store, signal: make(chan struct{}, 1),
-		lanes: map[string]*lane{}, window: newWindow(),
+		cfg: cfg, number: number, store: store,
+		lanes: map[string]*lane{}, window: newWindow(), next: next, known: next, moved: time.Now(),
 	}
-	for _, customer := range store.Customers() {
+	for _, customer := range store.Busy() {
 		l := &lane{customer: customer}
-		for _, key := range store.Keys(customer) {
-			l.sync(key, store.Get(customer, key))
+		for _, e := range store.Live(customer) {
+			l.sync(e.Key, e.Record)
 		}
 		l.wakeAll(p.records(l))
 		if len(l.items) > 0 {
@@ -49,12 +65,20 @@ func newPartition(cfg *Config, number int, store *state.Store) *partition {
 	return p
 }
 
-// deliver takes records of the inbox, in their order.
-func (p *partition) deliver(records []kafka.Record) {
+// deliver takes what the inbox gave, in its order. What does not continue what came before is left: it was fetched for
+// an earlier owner of the partition.
+func (p *partition) deliver(got kafka.Fetched) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, r := range records {
-		p.window.take(r.Offset)
+	if got.From != p.next {
+		return
+	}
+	p.next, p.known = got.Next, got.HighWatermark
+	if p.window.open() == 0 {
+		p.moved = time.Now()
+	}
+	for _, r := range got.Records {
+		p.window.take(r.Offset, r.Time)
 		p.bytes += len(r.Value)
 		l := p.lanes[string(r.Key)]
 		if l == nil {
@@ -64,15 +88,18 @@ func (p *partition) deliver(records []kafka.Record) {
 		l.queue = append(l.queue, r)
 		p.enqueue(l)
 	}
-	p.poke()
+	if !p.full && p.fullness() >= 1 {
+		p.full = true
+		p.source.pause()
+	}
+	p.dispatch()
 }
 
 // fullness gives how full the window is, in records or in its share of all payloads, whichever is more: from 1 on nothing is
-// fetched.
-func (p *partition) fullness(partitions int) float64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return max(float64(p.window.open())/float64(p.cfg.MaxWindow), float64(p.bytes*partitions)/float64(p.cfg.MaxPayload))
+// fetched, until it is half full. p.mu is held.
+func (p *partition) fullness() float64 {
+	bytes := float64(p.bytes*p.places.members) / float64(p.cfg.MaxPayload)
+	return max(float64(p.window.open())/float64(p.cfg.MaxWindow), bytes)
 }
 
 // committable gives the offset to commit, if it has moved.
@@ -89,186 +116,34 @@ func (p *partition) recommit() {
 	p.window.again()
 }
 
-// run starts lanes until take ends or a lane fails, and returns when all lanes have. work is for what is in hand: when
-// it ends, calls are given up. The error is why the partition has to be taken anew.
-func (p *partition) run(take, work context.Context) error {
-	take, stop := context.WithCancel(take)
-	var lanes sync.WaitGroup
-	defer func() {
-		stop()
-		lanes.Wait()
-	}()
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		ready, sleep := p.due(time.Now())
-		for _, l := range ready {
-			lanes.Go(func() {
-				if err := p.drive(take, work, l); err != nil {
-					p.fail(err)
-				}
-			})
-		}
-		timer.Reset(sleep)
-		select {
-		case <-take.Done():
-		case <-p.signal:
-		case <-timer.C:
-		}
-		if err := p.failure(); err != nil || take.Err() != nil {
-			return err
-		}
-	}
-}
-
-// due gives the lanes to be started now, marked as running, and how long nothing else will be.
-func (p *partition) due(now time.Time) ([]*lane, time.Duration) {
+// finish marks a record as done.
+func (p *partition) finish(record kafka.Record) {
+	now := time.Now()
+	p.numbers.finished(now.Sub(record.Time))
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.alarms) > 0 && !p.alarms[0].at.After(now) {
-		a := heap.Pop(&p.alarms).(alarm)
-		if a.lane.wake.Equal(a.at) {
-			a.lane.wake = time.Time{}
-			p.enqueue(a.lane)
-		}
-	}
-	ready := p.ready
-	p.ready = nil
-	for _, l := range ready {
-		l.queued, l.running = false, true
-	}
-	if len(p.alarms) == 0 {
-		return ready, time.Hour
-	}
-	return ready, p.alarms[0].at.Sub(now)
-}
-
-// drive runs a lane until it has nothing to do now. It holds a place among the lanes at work for one thing at a time,
-// so that a customer with a thousand events leaves room for others.
-func (p *partition) drive(take, work context.Context, l *lane) error {
-	for {
-		select {
-		case p.slots <- struct{}{}:
-		case <-take.Done():
-			return nil
-		}
-		more, err := p.step(take, work, l)
-		<-p.slots
-		if errors.Is(err, errStopped) {
-			return nil
-		}
-		if err != nil || !more {
-			return err
-		}
+	p.window.finish(record.Offset)
+	p.moved, p.worked = now, true
+	if p.full && p.fullness() <= 0.5 {
+		p.full = false
+		p.source.resume()
 	}
 }
 
-// step does one thing of the lane; more is false when there was none, or no more may be begun.
-func (p *partition) step(take, work context.Context, l *lane) (more bool, err error) {
-	if take.Err() != nil {
-		return false, nil
-	}
-	p.at(l, time.Now())
-	defer p.at(l, time.Time{})
-	if it := l.next(p.records(l), time.Now()); it != nil {
-		return true, p.resume(take, work, l, it)
-	}
-	record, ok := p.pop(l)
-	if !ok {
-		return false, nil
-	}
-	done, err := p.process(take, work, l, record)
-	switch {
-	case errors.Is(err, errCrowded):
-		p.cfg.Log.Error().Int("partition", p.number).Str("customer", l.customer).Int64("offset", record.Offset).
-			Msg("too many events of one subject are held: the customer's later ones are not taken until there is room")
-		p.unpop(l, record)
-		return false, nil
-	case done:
-		p.finish(record.Offset)
-	}
-	return true, err
-}
-
-// at takes note of when the lane began the thing that it is at.
-func (p *partition) at(l *lane, began time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l.began = began
-}
-
-// longest gives how long a lane has been at one thing, of all the longest.
-func (p *partition) longest(now time.Time) time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var longest time.Duration
-	for _, l := range p.lanes {
-		if !l.began.IsZero() {
-			longest = max(longest, now.Sub(l.began))
-		}
-	}
-	return longest
-}
-
-// pop gives the lane's next record. If there is none the lane stops to run, in the same moment: a record that comes
-// later starts it again.
-func (p *partition) pop(l *lane) (kafka.Record, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(l.queue) > 0 {
-		r := l.queue[0]
-		p.bytes -= len(r.Value)
-		l.queue[0] = kafka.Record{}
-		if l.queue = l.queue[1:]; len(l.queue) == 0 {
-			l.queue = nil
-		}
-		return r, true
-	}
-	p.rest(l, p.records(l))
-	return kafka.Record{}, false
-}
-
-// unpop puts a record back to the front of the lane's queue, and ends the lane's run.
-func (p *partition) unpop(l *lane, r kafka.Record) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.bytes += len(r.Value)
-	l.queue = slices.Insert(l.queue, 0, r)
-	p.rest(l, p.records(l))
-}
-
-// rest ends a lane's run, and sets its alarm; p.mu is held.
-func (p *partition) rest(l *lane, get func(key string) *state.Record) {
-	l.running = false
-	set := l.wake // the alarm that is there already
-	l.wake = l.earliest(get)
-	switch {
-	case l.wake.IsZero() && len(l.items) == 0 && len(l.queue) == 0:
-		delete(p.lanes, l.customer)
-	case !l.wake.IsZero() && !l.wake.Equal(set):
-		heap.Push(&p.alarms, alarm{at: l.wake, lane: l})
-		p.poke()
-	}
-}
-
-// records gives a look at the records of the lane's customer.
-func (p *partition) records(l *lane) func(key string) *state.Record {
-	return func(key string) *state.Record { return p.store.Get(l.customer, key) }
-}
-
-func (p *partition) finish(offset int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.window.finish(offset)
-}
-
+// fail takes note of why the partition has to be given up, and ends run. One that others have taken over can write
+// nothing more: what is in hand is given up at once.
 func (p *partition) fail(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.failed == nil {
 		p.failed = err
 	}
-	p.poke()
+	if p.stop != nil {
+		p.stop()
+	}
+	if p.cut != nil && errors.Is(err, kafka.ErrFenced) {
+		p.cut()
+	}
 }
 
 func (p *partition) failure() error {
@@ -277,42 +152,72 @@ func (p *partition) failure() error {
 	return p.failed
 }
 
-// enqueue marks a lane as one that has something to do; p.mu is held.
-func (p *partition) enqueue(l *lane) {
-	if l.running || l.queued {
-		return
+// run lets workers run the lanes until take ends, which stop does, and returns when all have ended. work is for what is in
+// hand: when it ends, calls are given up; cut makes it end. The error is why the partition has to be taken anew.
+func (p *partition) run(take, work context.Context, stop, cut func()) error {
+	p.mu.Lock()
+	p.stop, p.cut = stop, cut
+	p.spawn = func(l *lane) { p.workers.Go(func() { p.serve(take, work, l) }) }
+	p.timer = time.AfterFunc(time.Hour, p.rung)
+	p.ring()
+	p.mu.Unlock()
+
+	<-take.Done()
+
+	p.mu.Lock()
+	p.spawn = nil
+	p.timer.Stop()
+	p.mu.Unlock()
+	p.workers.Wait()
+	p.places.leave(p)
+	return p.failure()
+}
+
+// records gives a look at the records of the lane's customer.
+func (p *partition) records(l *lane) func(key string) *state.Record {
+	return func(key string) *state.Record { return p.store.Get(l.customer, key) }
+}
+
+// source is where a partition's records come from; the zero value has none.
+type source struct {
+	fetcher *kafka.Fetcher
+	tp      kafka.TopicPartition
+}
+
+func (s source) pause() {
+	if s.fetcher != nil {
+		s.fetcher.Pause(s.tp)
 	}
-	l.queued = true
-	p.ready = append(p.ready, l)
 }
 
-// poke makes run look again; it never waits.
-func (p *partition) poke() {
-	select {
-	case p.signal <- struct{}{}:
-	default: // run will look anyway
+func (s source) resume() {
+	if s.fetcher != nil {
+		s.fetcher.Resume(s.tp)
 	}
 }
 
-// alarm is a lane that has something to do at a time. One whose time is no longer the lane's is stale.
-type alarm struct {
-	at   time.Time
-	lane *lane
+// pop gives the lane's next record.
+func (p *partition) pop(l *lane) (kafka.Record, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l.crowded = false
+	if len(l.queue) == 0 {
+		return kafka.Record{}, false
+	}
+	r := l.queue[0]
+	p.bytes -= len(r.Value)
+	l.queue[0] = kafka.Record{}
+	if l.queue = l.queue[1:]; len(l.queue) == 0 {
+		l.queue = nil
+	}
+	return r, true
 }
 
-// alarms is a heap, the earliest first.
-type alarms []alarm
-
-func (a alarms) Len() int           { return len(a) }
-func (a alarms) Less(i, j int) bool { return a[i].at.Before(a[j].at) }
-func (a alarms) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
-
-// Push and Pop are for container/heap.
-func (a *alarms) Push(x any) { *a = append(*a, x.(alarm)) }
-
-func (a *alarms) Pop() any {
-	last := len(*a) - 1
-	x := (*a)[last]
-	*a = (*a)[:last]
-	return x
+// unpop puts a record back to the front of the lane's queue, since the lane is crowded.
+func (p *partition) unpop(l *lane, r kafka.Record) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bytes += len(r.Value)
+	l.queue = slices.Insert(l.queue, 0, r)
+	l.crowded = true
 }

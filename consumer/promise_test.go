@@ -28,7 +28,7 @@ import (
 func TestUnresolvedFollowUp(t *testing.T) {
 	t.Parallel()
 	virtual(t, func(t *testing.T, w *world) {
-		w.cfg.Attempt.KeyRetention = time.Hour
+		w.cfg.Attempt.KeyRetention = 20 * time.Minute
 		var sent []time.Time
 		d := newDesk(t, func(_ context.Context, run *attempt.Run, _ int) error {
 			run.Follow(attempt.KeyCustomer, "wallet") // as two customer.verified do, or order.paid and order.credit_released
@@ -46,12 +46,12 @@ func TestUnresolvedFollowUp(t *testing.T) {
 		w.start(d, false)
 		w.put(w.linked("c1", "e1"))
 		w.until("it is unresolved", func() bool { return len(w.named(schemas.TypeEventUnresolved)) == 1 })
-		time.Sleep(2 * time.Hour)
+		time.Sleep(40 * time.Minute)
 		w.put(w.linked("c1", "e2"))
 		w.until("the second event is done", d.finished("e2"))
 		time.Sleep(time.Minute)
 		if len(sent) != 1 {
-			t.Errorf("sent %d times, the last one %s after the first: the key is kept for 1 h", len(sent), sent[len(sent)-1].Sub(sent[0]))
+			t.Errorf("sent %d times, the last one %s after the first: the key is kept for 20 min", len(sent), sent[len(sent)-1].Sub(sent[0]))
 		}
 	})
 }
@@ -427,7 +427,7 @@ func TestDoubtBlocked(t *testing.T) {
 func TestExpiredByOutage(t *testing.T) {
 	t.Parallel()
 	virtual(t, func(t *testing.T, w *world) {
-		w.cfg.MaxWait = time.Hour
+		w.cfg.MaxWait, w.cfg.RetryMost = time.Hour, 10*time.Second
 		began := time.Now()
 		d := newDesk(t, func(_ context.Context, run *attempt.Run, nth int) error {
 			if time.Since(began) < 61*time.Minute { // the documents cannot be uploaded

@@ -143,3 +143,34 @@ func TestPauseBeginsAnew(t *testing.T) {
 		}
 	})
 }
+
+// A lane that has something to do soon does it soon, also if its alarm was set for a time long after.
+func TestSoonerAlarm(t *testing.T) {
+	t.Parallel()
+	virtual(t, func(t *testing.T, w *world) {
+		w.cfg.Poll = 5 * time.Second
+		d := newDesk(t, func(_ context.Context, run *attempt.Run, _ int) error {
+			if run.Event().ID == "waits" { // for 30 days, unless it is woken
+				return outcome.Wait(outcome.InvestorMissing, attempt.KeyCustomer)
+			}
+			run.Follow(attempt.KeyOrder("o2"), "status")
+			return nil
+		})
+		d.looks = func(_ context.Context, _ *attempt.Run, nth int) error {
+			if nth < 3 {
+				return outcome.Wait(outcome.StatusPending, "")
+			}
+			return nil
+		}
+		w.start(d, false)
+		w.put(w.order("c1", "o1", "waits"))
+		w.until("it waits", func() bool { return len(w.named(schemas.TypeEventWaiting)) == 1 })
+		time.Sleep(time.Second)
+		w.put(w.order("c1", "o2", "followed"))
+		began := time.Now()
+		w.until("the follow-up has ended", d.finished("followed status"))
+		if took := time.Since(began); took > 15*time.Second {
+			t.Errorf("three looks took %s, one is due each 5 s", took)
+		}
+	})
+}

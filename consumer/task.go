@@ -21,14 +21,6 @@ const onPositions = schemas.SubjectPositions
 // mostPanics is how often a handler may panic at an event before it is given up.
 const mostPanics = 5
 
-// errCrowded is that of a record that has to stay in its lane's queue: so many of its subject are held that no more can be
-// written down. The window fills, and then nothing is fetched.
-var errCrowded = errors.New("too many events of one subject are held")
-
-// errStopped ends a lane because its time is over. Nothing is written: what was begun is delivered again, or found in
-// state, by whoever owns the partition next.
-var errStopped = errors.New("stopped")
-
 // errNotOurs is that of a record of the inbox that no intake has put there.
 var errNotOurs = errors.New("the inbox record is not one that intake writes")
 
@@ -41,19 +33,20 @@ type task struct {
 	record *kafka.Record // the inbox's; nil for a follow-up
 	pause  *backoff.ExponentialBackOff
 	began  time.Time
+	again  time.Time       // of a fresh record: when a short trouble is to be over
 	was    outcome.Verdict // what it was held as
 	wrote  map[string]bool // objects that attempts before the present one changed: their intents have written them
 }
 
 func (t *task) fresh() bool { return t.item == nil }
 
-// process does a record of the inbox; done says that its offset is.
-func (p *partition) process(take, work context.Context, l *lane, record kafka.Record) (done bool, err error) {
+// process does a record of the inbox. nil: its offset is done.
+func (p *partition) process(work context.Context, l *lane, record kafka.Record) error {
 	t := &task{lane: l, record: &record, began: time.Now(), pause: p.newPause()}
 	event, err := p.event(record)
 	if err != nil {
-		err = p.reject(work, record, err)
-		return err == nil, err
+		l.hand.turn(recording)
+		return p.reject(work, record, err)
 	}
 	t.home = event.Subject
 	t.work = attempt.Work{Event: event, Offset: record.Offset}
@@ -61,30 +54,38 @@ func (p *partition) process(take, work context.Context, l *lane, record kafka.Re
 		open := r.Find(record.Offset, "")
 		switch {
 		case record.Offset <= r.Seen:
+			l.hand.turn(recording)
 			if record.Offset == r.Seen && r.Last != nil {
 				err = p.publish(work, t, *r.Last)
 			}
 			p.report(t, nil, Report{Repeated: true})
-			return err == nil, err
+			return err
 		case open >= 0:
 			t.work = r.Work[open].Clone() // begun by an owner before this one
 			t.work.Event = event
 		case r.Knows(event.Hash()):
 			p.report(t, nil, Report{Repeated: true})
-			return true, nil
+			return nil
 		case len(r.Behind) >= mostBehind:
-			return false, errCrowded
+			return errCrowded
 		case len(r.Behind) > 0 || crowded(r) || blocked(r, record.Offset):
-			err = p.queue(work, t)
-			return err == nil, err
+			l.hand.turn(recording)
+			return p.queue(work, t)
 		}
 	}
-	err = p.attempt(take, work, t)
-	return err == nil, err
+	return p.attempt(work, t)
+}
+
+// settle marks a record as done if err is nil, and gives err.
+func (p *partition) settle(record kafka.Record, err error) error {
+	if err == nil {
+		p.finish(record)
+	}
+	return err
 }
 
 // resume goes on with an item of the lane.
-func (p *partition) resume(take, work context.Context, l *lane, it *item) error {
+func (p *partition) resume(work context.Context, l *lane, it *item) error {
 	t := &task{lane: l, home: it.key, item: it, began: time.Now(), work: attempt.Work{Offset: it.offset}}
 	if it.backoff == nil {
 		it.backoff = p.newPause()
@@ -97,10 +98,12 @@ func (p *partition) resume(take, work context.Context, l *lane, it *item) error 
 		t.was = t.work.Held
 		t.work.Event.Customer, t.work.Event.Subject = l.customer, attempt.Subject(it.key)
 		if t.work.Outcome != nil {
-			return p.tell(work, t)
+			l.hand.turn(recording)
+			return p.ended(t, t.work.Outcome.Verdict == outcome.Done || t.work.Outcome.Verdict == outcome.Rejected, p.tell(work, t))
 		}
 	}
 	if it.follow == "" {
+		l.hand.turn(reading)
 		record, err := p.fetch(work, it.offset)
 		if err != nil {
 			return err
@@ -123,11 +126,12 @@ func (p *partition) resume(take, work context.Context, l *lane, it *item) error 
 	if it.follow == "" {
 		t.work.Held = outcome.Retrying
 	}
-	return p.attempt(take, work, t)
+	return p.attempt(work, t)
 }
 
 // giveUp ends an event that cannot be attempted again. One with an open intent may have had its effect: only a person knows.
 func (p *partition) giveUp(ctx context.Context, t *task, reason outcome.Reason) error {
+	t.lane.hand.turn(recording)
 	if t.work.Intent != nil {
 		return p.hold(ctx, t, p.idle(t), outcome.Unknown(outcome.BodyChanged, nil))
 	}
@@ -135,54 +139,83 @@ func (p *partition) giveUp(ctx context.Context, t *task, reason outcome.Reason) 
 }
 
 // attempt works on t until it ends or has to be held. A fresh event may take hold_after for it; meanwhile its lane
-// waits, so that a short trouble costs neither a write nor the order.
-func (p *partition) attempt(take, work context.Context, t *task) error {
-	for {
-		j := &journal{
-			store: p.store, customer: t.lane.customer, home: t.home, sendBefore: p.cfg.SendBefore,
-			behind: t.item != nil && t.item.behind,
-		}
-		run := attempt.New(p.cfg.Attempt, j, t.work)
-		v := outcome.Of(p.call(work, run, t))
-		switch {
-		case work.Err() != nil:
-			return errStopped
-		case j.err != nil:
-			return j.err
-		}
-		t.work = carry(run.Work(), t.work)
-		switch {
-		case v != nil && v.Verdict == outcome.Rejected && t.work.Intent != nil: // which may have had its effect
-			return p.hold(work, t, run, outcome.Unknown(outcome.BodyChanged, nil))
-		case v == nil, v.Verdict == outcome.Rejected:
-			return p.end(work, t, run, v)
-		case v.Verdict != outcome.Retrying:
-			return p.hold(work, t, run, v)
-		case t.work.Panics >= mostPanics && t.work.Intent != nil: // which may have had its effect
-			return p.hold(work, t, run, outcome.Unknown(outcome.Failing, nil))
-		case t.work.Panics >= mostPanics:
-			return p.end(work, t, run, outcome.Reject(outcome.Bug))
-		}
-		if t.wrote == nil {
-			t.wrote = map[string]bool{}
-		}
-		for key := range run.Changed() {
-			t.wrote[key] = true
-		}
-		t.work.Tries++
-		if t.work.Failed.IsZero() {
-			t.work.Failed = stamp()
-		}
-		pause := max(t.pause.NextBackOff(), v.After)
-		if !t.fresh() || time.Since(t.began)+pause > p.cfg.HoldAfter {
-			retry := *v
-			retry.After = pause
-			return p.hold(work, t, run, &retry)
-		}
-		if err := p.sleep(take, pause); err != nil {
-			return err
-		}
+// is paused, so that a short trouble costs neither a write nor the order.
+func (p *partition) attempt(work context.Context, t *task) error {
+	l := t.lane
+	j := &journal{
+		store: p.store, customer: l.customer, home: t.home, sendBefore: p.cfg.SendBefore,
+		behind: t.item != nil && t.item.behind,
 	}
+	run := attempt.New(p.cfg.Attempt, watched{j, &l.hand}, t.work)
+	l.hand.turn(handling)
+	v := outcome.Of(p.call(work, run, t))
+	switch {
+	case work.Err() != nil:
+		return errStopped
+	case j.err != nil:
+		return j.err
+	}
+	l.hand.turn(recording)
+	t.work = carry(run.Work(), t.work)
+	switch {
+	case v != nil && v.Verdict == outcome.Rejected && t.work.Intent != nil: // which may have had its effect
+		return p.hold(work, t, run, outcome.Unknown(outcome.BodyChanged, nil))
+	case v == nil, v.Verdict == outcome.Rejected:
+		return p.ended(t, t.fresh(), p.end(work, t, run, v))
+	case v.Verdict != outcome.Retrying:
+		return p.hold(work, t, run, v)
+	case t.work.Panics >= mostPanics && t.work.Intent != nil: // which may have had its effect
+		return p.hold(work, t, run, outcome.Unknown(outcome.Failing, nil))
+	case t.work.Panics >= mostPanics:
+		return p.ended(t, t.fresh(), p.end(work, t, run, outcome.Reject(outcome.Bug)))
+	}
+	if t.wrote == nil {
+		t.wrote = map[string]bool{}
+	}
+	for key := range run.Changed() {
+		t.wrote[key] = true
+	}
+	t.work.Tries++
+	if t.work.Failed.IsZero() {
+		t.work.Failed = stamp()
+	}
+	pause := max(t.pause.NextBackOff(), v.After)
+	if !t.fresh() || time.Since(t.began)+pause > p.cfg.HoldAfter {
+		retry := *v
+		retry.After = pause
+		return p.hold(work, t, run, &retry)
+	}
+	t.again = time.Now().Add(pause)
+	l.task = t
+	return errPaused
+}
+
+// ended counts how long an event took, if it has come to its end and this is published, and gives err.
+func (p *partition) ended(t *task, yes bool, err error) error {
+	if err == nil && yes && t.work.Follow == "" && !t.work.Event.Time.IsZero() {
+		p.numbers.told.Observe(time.Since(t.work.Event.Time).Seconds())
+	}
+	return err
+}
+
+// watched is a journal that tells what the lane is at.
+type watched struct {
+	*journal
+	hand *hand
+}
+
+// Intend writes work and changed objects down.
+func (w watched) Intend(ctx context.Context, work attempt.Work, changed map[string]attempt.Object) error {
+	w.hand.turn(intending)
+	defer w.hand.turn(handling)
+	return w.journal.Intend(ctx, work, changed)
+}
+
+// Ready proves that the partition is still owned.
+func (w watched) Ready(ctx context.Context) (context.Context, error) {
+	w.hand.turn(intending)
+	defer w.hand.turn(handling)
+	return w.journal.Ready(ctx)
 }
 
 // carry takes over what an attempt brought on, and what the attempts before it counted.
@@ -191,22 +224,10 @@ func carry(w, before attempt.Work) attempt.Work {
 	return w
 }
 
-// sleep waits without keeping a place among the lanes at work.
-func (p *partition) sleep(take context.Context, d time.Duration) error {
-	<-p.slots
-	defer func() { p.slots <- struct{}{} }()
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-take.Done():
-		return errStopped
-	}
-}
-
 // call runs the handler. A panic is a retry; its value is not logged, since it may quote data.
 func (p *partition) call(ctx context.Context, run *attempt.Run, t *task) (err error) {
+	p.numbers.attempts.Inc()
+	defer p.numbers.attempts.Dec()
 	defer func() {
 		if recover() != nil {
 			t.work.Panics++
@@ -273,9 +294,10 @@ func stamp() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
 // decode reads the envelope of a Kafka record.
 func decode(contract *schemas.Contract, record kafka.Record) (schemas.Event, error) {
-	headers := make([]schemas.Header, len(record.Headers))
-	for i, h := range record.Headers {
-		headers[i] = schemas.Header(h)
+	var usual [16]schemas.Header // stays on the stack
+	headers := usual[:0]
+	for _, h := range record.Headers {
+		headers = append(headers, schemas.Header(h))
 	}
 	return contract.Decode(record.Value, headers)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"reflect"
 	"slices"
 	"time"
 
@@ -30,15 +29,15 @@ func (p *partition) end(ctx context.Context, t *task, run *attempt.Run, v *outco
 			out.Results = append(slices.Clone(out.Results), p.rejected(t.work, v))
 		}
 	}
-	c := newChange(p.store, t.lane.customer)
-	c.objects(run.Changed())
+	c, changed, hash := newChange(p.store, t.lane.customer), run.Changed(), t.work.Event.Hash()
+	c.objects(changed)
 	if v != nil {
-		c.abandon(t.work.Event.Hash())
+		c.abandon(hash)
 	}
 	c.follow(t.work, run.Follows(), now)
 	home := c.record(t.home)
 	if t.work.Event.ID != "" {
-		home.Remember(t.work.Event.Hash())
+		home.Remember(hash)
 	}
 	home.Drop(t.work.Offset, t.work.Follow)
 	unqueue(home, t.work.Offset)
@@ -48,7 +47,7 @@ func (p *partition) end(ctx context.Context, t *task, run *attempt.Run, v *outco
 		w := attempt.Work{Event: t.work.Event, Offset: t.work.Offset, Follow: t.work.Follow, Outcome: &out}
 		home.Put(w)
 	}
-	if err := p.write(ctx, t, c, run); err != nil {
+	if err := p.write(ctx, t, c, changed, run.Follows()); err != nil {
 		return err
 	}
 	p.report(t, v, Report{Verdict: out.Verdict, Results: out.Results})
@@ -82,12 +81,13 @@ func (p *partition) hold(ctx context.Context, t *task, run *attempt.Run, v *outc
 	if len(results) > 0 {
 		w.Outcome = &attempt.Outcome{Verdict: v.Verdict, Time: now, Results: results}
 	}
-	if len(results) == 0 && len(run.Changed()) == 0 && p.unchanged(t, w) {
+	changed := run.Changed()
+	if len(results) == 0 && len(changed) == 0 && p.unchanged(t, w) {
 		t.item.due = w.Due
 		return nil
 	}
 	c := newChange(p.store, t.lane.customer)
-	c.objects(run.Changed())
+	c.objects(changed)
 	c.follow(w, run.Follows(), now)
 	home := c.record(t.home)
 	home.Put(w)
@@ -98,7 +98,7 @@ func (p *partition) hold(ctx context.Context, t *task, run *attempt.Run, v *outc
 	if w.Follow == "" {
 		home.Remember(w.Event.Hash())
 	}
-	if err := p.write(ctx, t, c, run); err != nil {
+	if err := p.write(ctx, t, c, changed, run.Follows()); err != nil {
 		return err
 	}
 	it := t.lane.item(t.home, w.Offset, w.Follow, false)
@@ -156,7 +156,7 @@ func (p *partition) unchanged(t *task, w attempt.Work) bool {
 	r := p.store.Get(t.lane.customer, t.home)
 	was := r.Work[r.Find(w.Offset, w.Follow)]
 	return was.Held == w.Held && was.Reason == w.Reason && was.On == w.On && len(was.Answers) == len(w.Answers) &&
-		reflect.DeepEqual(was.Intent, w.Intent)
+		was.Intent.Equal(w.Intent)
 }
 
 // queue puts a fresh event behind one of its subject that retries or is unknown.
@@ -166,7 +166,7 @@ func (p *partition) queue(ctx context.Context, t *task) error {
 	home.Behind = append(home.Behind, t.work.Offset)
 	home.Seen, home.Last = t.work.Offset, nil
 	home.Remember(t.work.Event.Hash())
-	if err := p.write(ctx, t, c, nil); err != nil {
+	if err := p.write(ctx, t, c, nil, nil); err != nil {
 		return err
 	}
 	p.report(t, nil, Report{Behind: true})
@@ -175,7 +175,9 @@ func (p *partition) queue(ctx context.Context, t *task) error {
 
 // unqueue removes an offset from those behind.
 func unqueue(r *state.Record, offset int64) {
-	r.Behind = slices.DeleteFunc(r.Behind, func(o int64) bool { return o == offset })
+	if i := slices.Index(r.Behind, offset); i >= 0 {
+		r.Behind = slices.Concat(r.Behind[:i], r.Behind[i+1:])
+	}
 }
 
 // tell publishes what is recorded of held work, then writes its record without it.
@@ -188,46 +190,53 @@ func (p *partition) tell(ctx context.Context, t *task) error {
 	if t.work.Held == outcome.Done {
 		home.Drop(t.work.Offset, t.work.Follow)
 	} else {
-		home.Work[home.Find(t.work.Offset, t.work.Follow)].Outcome = nil
+		told := home.Work[home.Find(t.work.Offset, t.work.Follow)]
+		told.Outcome = nil
+		home.Put(told)
 	}
-	return p.write(ctx, t, c, nil)
+	return p.write(ctx, t, c, nil, nil)
 }
 
-// write writes a change, then brings the lane up to it: its items, and who is woken. run is the attempt that made it.
-func (p *partition) write(ctx context.Context, t *task, c *change, run *attempt.Run) error {
+// write writes a change, then brings the lane up to it: its items, and who is woken. changed are the objects that an
+// attempt changed, follows the follow-ups that it asked for; changed is nil if no attempt made the change.
+func (p *partition) write(ctx context.Context, t *task, c *change, changed map[string]attempt.Object, follows []attempt.Follow) error {
 	l := t.lane
-	was := map[string]bool{} // objects with a task under way
-	for key := range c.records {
+	freed := t.home == schemas.SubjectPositions
+	for key := range changed {
 		r := p.store.Get(l.customer, key)
-		was[key] = r != nil && r.Processing()
+		freed = freed || r != nil && r.Processing() && !c.find(key).Processing()
 	}
 	if err := c.write(ctx); err != nil {
 		return stopped(ctx, err)
 	}
-	for key, r := range c.records {
-		l.sync(key, r)
+	for _, e := range c.entries {
+		l.sync(e.Key, e.Record)
 	}
-	if run == nil {
+	if changed == nil || len(l.items) == 0 { // nobody to wake
 		return nil
 	}
-	for _, f := range run.Follows() {
-		for _, it := range l.items {
-			if r := p.store.Get(l.customer, it.key); it.key == f.Key && it.follow == f.Name &&
-				r.Work[r.Find(it.offset, it.follow)].Held != outcome.Unresolved {
-				it.ready = true
-			}
-		}
+	for _, f := range follows {
+		p.revive(l, f)
 	}
-	changed := map[string]bool{}
-	maps.Copy(changed, t.wrote)
-	freed := t.home == schemas.SubjectPositions
-	for key := range run.Changed() {
-		changed[key] = true
-		freed = freed || was[key] && !c.records[key].Processing()
+	keys := map[string]bool{}
+	maps.Copy(keys, t.wrote)
+	for key := range changed {
+		keys[key] = true
 	}
 	j := journal{store: p.store, customer: l.customer}
-	l.woken(p.records(l), changed, freed && !j.Processing(""))
+	l.woken(p.records(l), keys, freed && !j.Processing(""))
 	return nil
+}
+
+// revive makes a follow-up that was asked for again go on at once, if it is there and known what became of it.
+func (p *partition) revive(l *lane, f attempt.Follow) {
+	for _, it := range l.items {
+		if it.key != f.Key || it.follow != f.Name {
+			continue
+		}
+		r := p.store.Get(l.customer, it.key)
+		it.ready = it.ready || r.Work[r.Find(it.offset, it.follow)].Held != outcome.Unresolved
+	}
 }
 
 // publish writes the results and the dead letter of an outcome, made from it and the event alone.

@@ -1,11 +1,14 @@
 package consumer
 
+import "time"
+
 // window keeps the offsets of one partition that were taken and are not committed yet, in their order. The offset to
 // commit is the first that is not done: whatever happens, what comes after it is delivered again.
 //
 // It is not safe for concurrent use.
 type window struct {
 	offsets []int64 // taken, rising; all before the first not done have been cut off
+	since   []int64 // of the same: when they were written, in milliseconds
 	done    map[int64]bool
 	next    int64 // what to commit if nothing is open
 	moved   bool  // something has become committable since the last commit
@@ -13,8 +16,18 @@ type window struct {
 
 func newWindow() *window { return &window{done: map[int64]bool{}} }
 
-// take adds an offset, larger than all before.
-func (w *window) take(offset int64) { w.offsets = append(w.offsets, offset) }
+// take adds an offset, larger than all before, and when its record was written.
+func (w *window) take(offset int64, written time.Time) {
+	w.offsets, w.since = append(w.offsets, offset), append(w.since, written.UnixMilli())
+}
+
+// oldest gives the first offset that is not done, and when its record was written; false if all are done.
+func (w *window) oldest() (offset int64, written time.Time, ok bool) {
+	if len(w.offsets) == 0 {
+		return 0, time.Time{}, false
+	}
+	return w.offsets[0], time.UnixMilli(w.since[0]), true
+}
 
 // finish marks a taken offset as done.
 func (w *window) finish(offset int64) {
@@ -22,7 +35,7 @@ func (w *window) finish(offset int64) {
 	for len(w.offsets) > 0 && w.done[w.offsets[0]] {
 		delete(w.done, w.offsets[0])
 		w.next = w.offsets[0] + 1
-		w.offsets = w.offsets[1:]
+		w.offsets, w.since = w.offsets[1:], w.since[1:]
 		w.moved = true
 	}
 }

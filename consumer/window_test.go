@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -22,7 +23,7 @@ func TestWindow(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"take": func(t *rapid.T) {
 				next += rapid.Int64Range(0, 3).Draw(t, "gap") // compaction and transactions leave some out
-				w.take(next)
+				w.take(next, time.UnixMilli(next))
 				taken, open = append(taken, next), append(open, next)
 				next++
 			},
@@ -63,6 +64,9 @@ func TestWindow(t *testing.T) {
 					if len(open) > 0 && o >= open[0] {
 						want++
 					}
+				}
+				if offset, written, ok := w.oldest(); ok != (len(open) > 0) || ok && (offset != open[0] || written.UnixMilli() != offset) {
+					t.Fatalf("the oldest is %d %v, want the first of %v", offset, ok, open)
 				}
 				if w.open() != want {
 					t.Fatalf("%d open, want %d", w.open(), want)

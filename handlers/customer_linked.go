@@ -48,7 +48,7 @@ func (h *Handlers) customerLinked(ctx context.Context, r *attempt.Run, e schemas
 		return err
 	}
 	for _, w := range wallets {
-		c.AddWallet(w)
+		r.AddWallet(w)
 		if err := publishWallet(r, w, schemas.WalletLinked); err != nil {
 			return err
 		}

@@ -137,7 +137,7 @@ func wishWallet(r *attempt.Run, wish *schemas.WalletWish) {
 			r.Follow(attempt.KeyCustomer, followWallet)
 		}
 	case wish.Kind == schemas.WalletOwn:
-		if _, ok := c.Wallet(wish.Address); !ok {
+		if _, ok := r.Wallet(wish.Address); !ok {
 			r.Follow(attempt.KeyCustomer, followOwnWallet+strings.ToLower(wish.Address))
 		}
 	}

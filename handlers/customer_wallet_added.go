@@ -14,8 +14,7 @@ import (
 
 // customerWalletAdded adds an address of the customer's own, once the KYC has succeeded [D].
 func (h *Handlers) customerWalletAdded(ctx context.Context, r *attempt.Run, e schemas.CustomerWalletAdded) error {
-	c := r.Customer()
-	w, known := c.Wallet(e.Address)
+	w, known := r.Wallet(e.Address)
 	if !known {
 		if err := mayHaveWallet(r); err != nil {
 			return err
@@ -62,7 +61,7 @@ func (h *Handlers) addWallet(ctx context.Context, r *attempt.Run, address string
 		return attempt.Wallet{}, err
 	}
 	w := attempt.Wallet{ID: a.ID, Address: strings.ToLower(address)}
-	c.AddWallet(w)
+	r.AddWallet(w)
 	return w, nil
 }
 

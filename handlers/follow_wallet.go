@@ -37,13 +37,13 @@ func (h *Handlers) followManagedWallet(ctx context.Context, r *attempt.Run) erro
 		return err
 	}
 	w := attempt.Wallet{ID: a.ID, Address: a.Address, Managed: true}
-	c.AddWallet(w)
+	r.AddWallet(w)
 	return publishWallet(r, w, schemas.WalletManaged)
 }
 
 // followOwnWallet adds the address that the customer was verified with once the KYC has succeeded, unless it is known.
 func (h *Handlers) followOwnWallet(ctx context.Context, r *attempt.Run, address string) error {
-	if _, known := r.Customer().Wallet(address); known {
+	if _, known := r.Wallet(address); known {
 		return nil
 	}
 	if err := mayHaveWallet(r); err != nil {

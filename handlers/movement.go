@@ -65,7 +65,7 @@ func (h *Handlers) start(ctx context.Context, r *attempt.Run, m movement, call m
 	if c.InvestorID == "" {
 		return distributor.Task{}, outcome.Wait(outcome.InvestorMissing, attempt.KeyCustomer)
 	}
-	w, err := chooseWallet(c, m.wallet)
+	w, err := chooseWallet(r, m.wallet)
 	if err != nil {
 		return distributor.Task{}, err
 	}

@@ -103,7 +103,7 @@ func (h *Handlers) orderRefs(ctx context.Context, r *attempt.Run, e schemas.Orde
 	if c.InvestorID == "" {
 		return nil, outcome.Wait(outcome.InvestorMissing, attempt.KeyCustomer)
 	}
-	w, err := chooseWallet(c, e.Wallet)
+	w, err := chooseWallet(r, e.Wallet)
 	if err != nil {
 		return nil, err
 	}

@@ -7,9 +7,10 @@ import (
 
 // chooseWallet gives the wallet that an order or a position is about: the address that the event names, else the
 // customer's only wallet, else the managed one.
-func chooseWallet(c *attempt.Customer, address string) (attempt.Wallet, error) {
+func chooseWallet(r *attempt.Run, address string) (attempt.Wallet, error) {
+	c := r.Customer()
 	if address != "" {
-		if w, ok := c.Wallet(address); ok {
+		if w, ok := r.Wallet(address); ok {
 			return w, nil
 		}
 		return attempt.Wallet{}, outcome.Wait(outcome.WalletMissing, attempt.KeyCustomer)

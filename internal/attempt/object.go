@@ -13,6 +13,7 @@ type Object struct {
 	Customer *Customer `json:"customer,omitempty"`
 	Order    *Order    `json:"order,omitempty"`
 	Position *Position `json:"position,omitempty"`
+	Wallet   *Wallet   `json:"wallet,omitempty"`
 }
 
 // Customer is the object of a customer: the investor at the API and what belongs to it.
@@ -22,7 +23,8 @@ type Customer struct {
 	Persons    bool                 `json:"persons,omitempty"`    // the benefiting persons have been posted
 	KYC        string               `json:"kyc,omitempty"`        // the API's kyc_status, as it was told last
 	KYCSince   time.Time            `json:"kyc_since,omitzero"`   // when that status was seen first
-	Wallets    []Wallet             `json:"wallets,omitempty"`    // in the order in which they came to be known
+	Wallets    []Wallet             `json:"wallets,omitempty"`    // the first ones, and managed ones, as they came to be known
+	More       int                  `json:"more,omitempty"`       // wallets that have an object of their own, see Run.AddWallet
 	Parts      map[string]time.Time `json:"parts,omitempty"`      // per part of the data, the time of the event applied last
 	Registered string               `json:"registered,omitempty"` // Hash of the event that registered the customer
 	Unfinished bool                 `json:"unfinished,omitempty"` // the investor was created, and not all that belongs to it yet
@@ -84,6 +86,11 @@ func (o Object) Processing() bool {
 	return false
 }
 
+// Open says whether something has only begun at the API: what Processing and Without look for.
+func (o Object) Open() bool {
+	return o.Processing() || o.Order != nil && o.Order.InvestmentID == "" || o.Position != nil && o.Position.TaskID == ""
+}
+
 // Without gives o without what an event, given by its Hash, has only begun: an order without an investment, a redemption or
 // transfer without a task. When the event is given up, another one with other data may come in its place.
 func (o Object) Without(event string) Object {
@@ -105,7 +112,7 @@ func (c *Customer) Managed() (w Wallet, ok bool) {
 	return c.Wallets[i], true
 }
 
-// Wallet gives the customer's wallet with the given address, in whatever case it is written.
+// Wallet gives that of Wallets with the given address, in whatever case it is written.
 func (c *Customer) Wallet(address string) (w Wallet, ok bool) {
 	i := slices.IndexFunc(c.Wallets, func(w Wallet) bool { return w.Address != "" && strings.EqualFold(w.Address, address) })
 	if i < 0 {
@@ -114,7 +121,7 @@ func (c *Customer) Wallet(address string) (w Wallet, ok bool) {
 	return c.Wallets[i], true
 }
 
-// AddWallet remembers a wallet, once: one whose ID is known already is replaced.
+// AddWallet remembers a wallet among Wallets, once: one whose ID is known already is replaced.
 func (c *Customer) AddWallet(w Wallet) {
 	w.Address = strings.ToLower(w.Address)
 	i := slices.IndexFunc(c.Wallets, func(have Wallet) bool { return have.ID == w.ID })
@@ -123,6 +130,37 @@ func (c *Customer) AddWallet(w Wallet) {
 		return
 	}
 	c.Wallets = append(c.Wallets, w)
+}
+
+// equal says whether two objects say the same: state would hold the same of them.
+func (o Object) equal(p Object) bool {
+	return same(o.Customer, p.Customer, (*Customer).equal) && same(o.Order, p.Order, (*Order).equal) &&
+		same(o.Position, p.Position, (*Position).equal) && same(o.Wallet, p.Wallet, func(a, b *Wallet) bool { return *a == *b })
+}
+
+func same[T any](a, b *T, equal func(*T, *T) bool) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return equal(a, b)
+}
+
+func (c *Customer) equal(d *Customer) bool {
+	return c.InvestorID == d.InvestorID && c.Company == d.Company && c.Persons == d.Persons && c.KYC == d.KYC &&
+		c.KYCSince.Equal(d.KYCSince) && slices.Equal(c.Wallets, d.Wallets) && c.More == d.More &&
+		maps.EqualFunc(c.Parts, d.Parts, time.Time.Equal) && c.Registered == d.Registered && c.Unfinished == d.Unfinished
+}
+
+func (o *Order) equal(p *Order) bool {
+	a, b := *o, *p
+	a.Since, b.Since = time.Time{}, time.Time{}
+	return a == b && o.Since.Equal(p.Since)
+}
+
+func (p *Position) equal(q *Position) bool {
+	a, b := *p, *q
+	a.Since, b.Since = time.Time{}, time.Time{}
+	return a == b && p.Since.Equal(q.Since)
 }
 
 // Clone gives a copy that shares nothing with o.
@@ -141,6 +179,10 @@ func (o Object) Clone() Object {
 	if o.Position != nil {
 		copied := *o.Position
 		c.Position = &copied
+	}
+	if o.Wallet != nil {
+		copied := *o.Wallet
+		c.Wallet = &copied
 	}
 	return c
 }

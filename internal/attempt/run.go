@@ -3,7 +3,7 @@ package attempt
 import (
 	"context"
 	"encoding/json"
-	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +22,9 @@ func KeyRedemption(id string) string { return "redemption/" + id }
 // KeyTransfer gives the key of a transfer's object.
 func KeyTransfer(id string) string { return "transfer/" + id }
 
+// KeyWallet gives the key of the object of a wallet that has one.
+func KeyWallet(address string) string { return "wallet/" + strings.ToLower(address) }
+
 // Subject gives the subject, within the customer, to which the object at key belongs: redemptions and transfers are of one,
 // all others are their own.
 func Subject(key string) string {
@@ -33,7 +36,7 @@ func Subject(key string) string {
 
 // Journal is the side of the consumer that an attempt sees.
 type Journal interface {
-	// Object gives a copy of the object at a key of the event's customer; an empty one if nothing is known.
+	// Object gives the object at a key of the event's customer, not to be changed; an empty one if nothing is known.
 	Object(key string) Object
 	// Processing says whether a task of the customer is under way at the API, other than that of the object at except.
 	Processing(except string) bool
@@ -57,22 +60,27 @@ type Run struct {
 	cfg     Config
 	journal Journal
 	work    Work
-	objects map[string]*Object // copies, as the handler changes them
-	loaded  map[string]Object  // the same, as they were
-	written map[string]bool    // what an intent has written since: it changed, even if it is as it was loaded again
+	objects []*seen // a handful
 	results []Result
 	follows []Follow
 }
+
+// seen is an object that the handler has looked at.
+type seen struct {
+	key     string
+	now     Object // a copy, as the handler changes it
+	was     Object // the same, as it was loaded
+	written bool   // an intent has written it since: it changed, even if it is as it was loaded again
+}
+
+func (s *seen) changed() bool { return s.written || !s.now.settled().equal(s.was) }
 
 // Follow is a follow-up that an attempt asks for: of the object at Key, under a name.
 type Follow struct{ Key, Name string }
 
 // New makes an attempt at work w, which is copied. w.Event must be whole; its Data may be missing for a follow-up.
 func New(cfg Config, journal Journal, w Work) *Run {
-	return &Run{
-		cfg: cfg, journal: journal, work: w.Clone(),
-		objects: map[string]*Object{}, loaded: map[string]Object{}, written: map[string]bool{},
-	}
+	return &Run{cfg: cfg, journal: journal, work: w.Clone()}
 }
 
 // Event gives the event that is worked on, or that caused the follow-up.
@@ -117,6 +125,39 @@ func (r *Run) Position(key string) *Position {
 	return o.Position
 }
 
+// inline is how many wallets the customer's own object holds: enough to tell whether there is only one. It is written for
+// each new one; with all of a thousand in it, that would be a thousand times the work.
+const inline = 2
+
+// Wallet gives the customer's wallet with the given address, in whatever case it is written.
+func (r *Run) Wallet(address string) (w Wallet, ok bool) {
+	c := r.Customer()
+	if w, ok = c.Wallet(address); ok || c.More == 0 {
+		return w, ok
+	}
+	if own := r.object(KeyWallet(address)).Wallet; own != nil {
+		return *own, true
+	}
+	return Wallet{}, false
+}
+
+// AddWallet remembers a wallet of the customer, once. After the first few, those that are found by their address have an
+// object of their own; the customer changes all the same, for those who wait for it.
+func (r *Run) AddWallet(w Wallet) {
+	c := r.Customer()
+	known := slices.ContainsFunc(c.Wallets, func(have Wallet) bool { return have.ID == w.ID })
+	if known || w.Managed || w.Address == "" || len(c.Wallets) < inline {
+		c.AddWallet(w)
+		return
+	}
+	o := r.object(KeyWallet(w.Address))
+	if o.Wallet == nil {
+		c.More++
+	}
+	w.Address = strings.ToLower(w.Address)
+	o.Wallet = &w
+}
+
 // Processing says whether a credit, redemption or transfer of the customer is processing, other than that at except.
 func (r *Run) Processing(except string) bool { return r.journal.Processing(except) }
 
@@ -136,40 +177,56 @@ func (r *Run) Follow(key, name string) {
 }
 
 // Changed gives the objects that the handler changed, by key. They are kept whatever the verdict is: what was created
-// stays created, even if the event is rejected later.
+// stays created, even if the event is rejected later. They are the attempt's own: it has to be over.
 func (r *Run) Changed() map[string]Object {
-	changed := map[string]Object{}
-	for key, o := range r.objects {
-		now := o.Clone().settled()
-		if r.written[key] || !reflect.DeepEqual(now, r.loaded[key]) {
-			changed[key] = now
+	if changed := r.changed(); changed != nil {
+		return changed
+	}
+	return map[string]Object{}
+}
+
+// changed is Changed, but nil if nothing changed: so it is at most first intents.
+func (r *Run) changed() map[string]Object {
+	var changed map[string]Object
+	for _, s := range r.objects {
+		if !s.changed() {
+			continue
 		}
+		if changed == nil {
+			changed = map[string]Object{}
+		}
+		changed[s.key] = s.now.settled()
 	}
 	return changed
 }
 
 // settled gives o without parts that say nothing, so that looking at an object that is not there does not make it.
 func (o Object) settled() Object {
-	if o.Customer != nil && reflect.ValueOf(*o.Customer).IsZero() {
+	if o.Customer != nil && o.Customer.equal(&Customer{}) {
 		o.Customer = nil
 	}
-	if o.Order != nil && *o.Order == (Order{}) {
+	if o.Order != nil && o.Order.equal(&Order{}) {
 		o.Order = nil
 	}
-	if o.Position != nil && *o.Position == (Position{}) {
+	if o.Position != nil && o.Position.equal(&Position{}) {
 		o.Position = nil
+	}
+	if o.Wallet != nil && *o.Wallet == (Wallet{}) {
+		o.Wallet = nil
 	}
 	return o
 }
 
 func (r *Run) object(key string) *Object {
-	if o, ok := r.objects[key]; ok {
-		return o
+	for _, s := range r.objects {
+		if s.key == key {
+			return &s.now
+		}
 	}
-	o := r.journal.Object(key)
-	r.loaded[key] = o.Clone()
-	r.objects[key] = &o
-	return &o
+	was := r.journal.Object(key)
+	s := &seen{key: key, now: was.Clone(), was: was}
+	r.objects = append(r.objects, s)
+	return &s.now
 }
 
 // keep remembers a step's answer, and closes its intent.

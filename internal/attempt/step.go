@@ -23,7 +23,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -38,7 +37,7 @@ var namespace = uuid.MustParse("6f1c3a52-97d2-4b0e-8a55-6b1d4e0c7f21")
 
 // Key gives the idempotency key of a step: a UUIDv5 of the event's source and ID, the step and its generation.
 func Key(e Event, step string, generation int) uuid.UUID {
-	var name []byte
+	name := make([]byte, 0, 128)
 	for _, part := range []string{e.Source, e.ID, step} {
 		name = binary.AppendUvarint(name, uint64(len(part))) // the length first: no two lists of parts look alike
 		name = append(name, part...)
@@ -130,13 +129,17 @@ func (r *Run) intend(ctx context.Context, step string, refs Refs, digest string)
 		// Written again, so that a takeover in turn knows of this try: quiet counts from here.
 		in.LastTry, in.Ambiguous, in.inherited = now, true, false
 	}
-	changed := r.Changed()
+	changed := r.changed()
+	for key, o := range changed {
+		changed[key] = o.Clone() // the handler goes on
+	}
 	if err := r.journal.Intend(ctx, r.work.Clone(), changed); err != nil {
 		r.work.Intent = in // what was not acknowledged is not to be acted on
 		return err
 	}
-	for key := range changed {
-		r.written[key] = true
+	for _, s := range r.objects {
+		_, now := changed[s.key]
+		s.written = s.written || now
 	}
 	// The write may have taken any time.
 	if in := r.work.Intent; r.tooOld(in, stamp()) {
@@ -181,5 +184,5 @@ func digest(body any) (string, error) {
 		return "", err
 	}
 	sum := sha256.Sum256(raw)
-	return hex.EncodeToString(sum[:16]), nil
+	return hexadecimal(sum[:16]), nil
 }

@@ -27,12 +27,13 @@ type Event struct {
 
 // Hash gives the event's identity in 16 hexadecimal digits (8 bytes of a SHA-256 over source and id), as state keeps it.
 func (e Event) Hash() string {
-	h := sha256.New()
-	h.Write([]byte(e.Source))
-	h.Write([]byte{0}) // no source holds it: two pairs cannot run into each other
-	h.Write([]byte(e.ID))
-	return hex.EncodeToString(h.Sum(nil)[:8])
+	pair := append(make([]byte, 0, 256), e.Source...)
+	pair = append(pair, 0) // no source holds it: two pairs cannot run into each other
+	sum := sha256.Sum256(append(pair, e.ID...))
+	return hexadecimal(sum[:8])
 }
+
+func hexadecimal(b []byte) string { return string(hex.AppendEncode(make([]byte, 0, 64), b)) }
 
 // Work is an event, or a follow-up of one, with what has been done of it so far.
 type Work struct {
@@ -73,6 +74,14 @@ type Refs map[string]string
 
 // doubt says whether a call with the intent's key may have had its effect without our knowing.
 func (in *Intent) doubt() bool { return in.inherited || in.Ambiguous }
+
+// Equal says whether two intents, or none, say the same.
+func (in *Intent) Equal(other *Intent) bool {
+	return same(in, other, func(a, b *Intent) bool {
+		return a.Step == b.Step && a.Generation == b.Generation && a.FirstSent.Equal(b.FirstSent) && a.LastTry.Equal(b.LastTry) &&
+			a.Ambiguous == b.Ambiguous && maps.Equal(a.Refs, b.Refs) && a.Digest == b.Digest && a.inherited == b.inherited
+	})
+}
 
 // Inherit marks an open intent as another owner's: it is in doubt from now on. State calls it for all it restores.
 func (w *Work) Inherit() {

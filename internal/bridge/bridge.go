@@ -99,7 +99,7 @@ func (b *Bridge) stages(contract *schemas.Contract, work *handlers.Handlers) con
 		SendBefore:        distributor.SendBefore,
 		MaxState:          cfg.Topics.MaxMessageBytes,
 		DeadLetterUnknown: cfg.UnknownTypes == "dead_letter",
-		Report:            b.report, Log: cfg.Log,
+		Report:            b.report, Registry: cfg.Registry, Log: cfg.Log,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"distributor-bridge/consumer"
@@ -46,6 +47,9 @@ type Config struct {
 	AllowPrivateDocuments bool `koanf:"-"`
 	// Log takes the log; the zero value is silent.
 	Log zerolog.Logger `koanf:"-"`
+	// Registry is where the numbers are to be found, all beginning with distributor_bridge_; nil: nowhere. One that runs two
+	// bridges at a time cannot hold both.
+	Registry prometheus.Registerer `koanf:"-"`
 	// Report is told what became of each event and follow-up, by many goroutines; it must not wait.
 	Report func(consumer.Report) `koanf:"-"`
 	// Version of the program, for dead letters.

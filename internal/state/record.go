@@ -8,9 +8,9 @@ import (
 	"distributor-bridge/internal/attempt"
 )
 
-// version is that of the records' form. A record of a later version is refused: an older bridge must not write over
-// what it does not understand.
-const version = 1
+// version is the highest of the records' forms that this bridge understands. A record of a later one is refused: an older
+// bridge must not write over what it does not understand. Version 2 has wallets with an object of their own.
+const version = 2
 
 // remembered is how many events a subject knows by their identity: twice as many of a customer as intake appends before it
 // commits, so that they are known again should it append them twice.
@@ -19,7 +19,6 @@ const remembered = 32
 // Record is what is remembered of one object, and of the subject of the same name. Records are never changed once they
 // are in a Store: Clone, change the copy, and Write it.
 type Record struct {
-	Version int `json:"v"`
 	attempt.Object
 	Seen   int64            `json:"seen"`             // the highest inbox offset taken over; -1 if none
 	Last   *attempt.Outcome `json:"last,omitempty"`   // the outcome at Seen; nil if that one is held
@@ -29,7 +28,7 @@ type Record struct {
 }
 
 // NewRecord gives the record of an object of which nothing is known.
-func NewRecord() *Record { return &Record{Version: version, Seen: -1} }
+func NewRecord() *Record { return &Record{Seen: -1} }
 
 // Clone gives a copy that can be changed without changing r.
 func (r *Record) Clone() *Record {
@@ -44,6 +43,23 @@ func (r *Record) Clone() *Record {
 	return &c
 }
 
+// share gives a copy whose lists and Object are shared with r: they can be replaced, and appended to.
+func (r *Record) share() *Record {
+	c := *r
+	c.Recent, c.Behind, c.Work = slices.Clip(r.Recent), slices.Clip(r.Behind), slices.Clip(r.Work)
+	return &c
+}
+
+// quiet says whether nothing is to be done for the record, nor looked for in it without its key.
+func (r *Record) quiet() bool {
+	return r.Last == nil && len(r.Work)+len(r.Behind) == 0 && !r.Open()
+}
+
+// intends says whether the record has an open intent.
+func (r *Record) intends() bool {
+	return slices.ContainsFunc(r.Work, func(w attempt.Work) bool { return w.Intent != nil })
+}
+
 // Remember adds an event's hash to those that are known, and forgets the oldest of too many.
 func (r *Record) Remember(hash string) {
 	if slices.Contains(r.Recent, hash) {
@@ -51,7 +67,7 @@ func (r *Record) Remember(hash string) {
 	}
 	r.Recent = append(r.Recent, hash)
 	if n := len(r.Recent); n > remembered {
-		r.Recent = slices.Delete(r.Recent, 0, n-remembered)
+		r.Recent = slices.Clone(r.Recent[n-remembered:])
 	}
 }
 
@@ -77,9 +93,11 @@ func (r *Record) FindFollow(name string) int {
 	return slices.IndexFunc(r.Work, func(w attempt.Work) bool { return w.Follow == name })
 }
 
-// Put adds work, or replaces that of the same offset and name.
+// Put adds work, or replaces that of the same offset and name. The event's data is left out: it stays in the inbox.
 func (r *Record) Put(w attempt.Work) {
+	w.Event.Data = nil
 	if i := r.Find(w.Offset, w.Follow); i >= 0 {
+		r.Work = slices.Clone(r.Work) // it may be shared
 		r.Work[i] = w
 		return
 	}
@@ -89,28 +107,62 @@ func (r *Record) Put(w attempt.Work) {
 		}
 		return 1
 	})
-	r.Work = slices.Insert(r.Work, i, w)
+	list := make([]attempt.Work, 0, len(r.Work)+1)
+	r.Work = append(append(append(list, r.Work[:i]...), w), r.Work[i:]...)
 }
 
 // Drop removes the work at an offset under a name, if it is there.
 func (r *Record) Drop(offset int64, follow string) {
-	if i := r.Find(offset, follow); i >= 0 {
-		r.Work = slices.Delete(r.Work, i, i+1)
+	switch i := r.Find(offset, follow); {
+	case i < 0:
+	case len(r.Work) == 1:
+		r.Work = nil
+	default:
+		r.Work = slices.Concat(r.Work[:i], r.Work[i+1:])
 	}
 }
 
-// encode gives the record as the topic holds it.
-func (r *Record) encode() ([]byte, error) { return json.Marshal(r) }
+// encode appends the record as the topic holds it: as encoding/json would.
+func (r *Record) encode(to []byte) ([]byte, error) {
+	e := attempt.Encoder{Out: to}
+	e.Open('{')
+	e.Name("v")
+	e.Int(int64(r.version()))
+	e.Object(&r.Object)
+	e.Name("seen")
+	e.Int(r.Seen)
+	if r.Last != nil {
+		e.Name("last")
+		e.Outcome(r.Last)
+	}
+	attempt.List(&e, "recent", r.Recent, func(hash *string) { e.Text(*hash) })
+	attempt.List(&e, "work", r.Work, e.Work)
+	attempt.List(&e, "behind", r.Behind, func(offset *int64) { e.Int(*offset) })
+	e.Close('}')
+	return e.Out, e.Err
+}
+
+// version gives that of the record: the first that has all that is in it, so that an older bridge may go on with the rest.
+func (r *Record) version() int {
+	if r.Wallet != nil || r.Customer != nil && r.Customer.More > 0 {
+		return 2
+	}
+	return 1
+}
 
 // decode reads a record of the topic, and marks its open intents as another owner's.
 func decode(value []byte) (*Record, error) {
 	r := NewRecord()
-	if err := json.Unmarshal(value, r); err != nil {
+	read := struct {
+		Version int `json:"v"`
+		*Record
+	}{Record: r}
+	if err := json.Unmarshal(value, &read); err != nil {
 		// The JSON error may quote the value; where it stands is told by the caller.
 		return nil, fmt.Errorf("the record is not readable JSON")
 	}
-	if r.Version > version {
-		return nil, fmt.Errorf("the record has version %d, and this bridge knows %d: run the newer bridge", r.Version, version)
+	if read.Version > version {
+		return nil, fmt.Errorf("the record has version %d, and this bridge knows %d: run the newer bridge", read.Version, version)
 	}
 	r.inherit()
 	return r, nil

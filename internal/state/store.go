@@ -18,17 +18,16 @@
 package state
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"distributor-bridge/internal/attempt"
 	"distributor-bridge/internal/kafka"
 )
 
@@ -39,7 +38,7 @@ const claimKey = "claim"
 // be looked for in the wrong ones. The inbox topic must have the number of partitions that it had.
 var ErrPartitions = errors.New("the state was made for another number of inbox partitions")
 
-// Config says which partition to open, and as whom. All fields but MaxBytes are required.
+// Config says which partition to open, and as whom. All fields but MaxBytes and Progress are required.
 type Config struct {
 	Client          *kafka.Client
 	Topic           string        // the state topic
@@ -49,20 +48,35 @@ type Config struct {
 	Owner           string        // who claims: for people
 	MaxBytes        int           // of one Write, as the topic takes it; 0: Kafka's default, 1 MiB
 	Lease           time.Duration // how long an acknowledged write proves ownership, counted from when it was sent
+	Committed       int64         // the inbox offset that is committed: none before it is delivered again; 0 if none is
+
+	// Progress is told of each record that is read while the partition is taken: its size in bytes, and the share, up to 1,
+	// of what is to be read that is behind it. Default: nobody.
+	Progress func(size int, share float64)
 }
 
-// Store is the state of one partition, owned. Get and Keys may be called from many goroutines; Write as well, for
+// Store is the state of one partition, owned. What it gives may be asked for from many goroutines; Write as well, for
 // different objects.
 type Store struct {
 	cfg      Config
-	producer *kafka.Producer
+	producer producer
 	claimant int64 // while it is taken: the producer ID of the last claim; or nobody
 
-	mu      sync.RWMutex
-	records map[string]map[string]*Record // by customer, then by key
-	proved  time.Time                     // when the last acknowledged write was sent
-	taken   time.Time                     // when the transactional ID was taken last
-	next    int64                         // all before it is in memory, or was overtaken by what is
+	memory *memory
+
+	mu     sync.RWMutex
+	proved time.Time // when the last acknowledged write was sent
+	taken  time.Time // when the transactional ID was taken last
+	next   int64     // all before it is in memory, or was overtaken by what is
+}
+
+// producer is what a Store needs of a kafka.Producer.
+type producer interface {
+	Init(ctx context.Context) error
+	ID() (id int64, epoch int16)
+	Seal(ctx context.Context, old int64, record kafka.Record) error
+	Produce(ctx context.Context, records ...kafka.Record) ([]int64, error)
+	Close(ctx context.Context) error
 }
 
 // nobody is no producer's ID.
@@ -70,6 +84,9 @@ const nobody int64 = -1
 
 // retake is after how long the transactional ID is taken again.
 const retake = 12 * time.Hour
+
+// claimVersion is that of claims.
+const claimVersion = 1
 
 type claim struct {
 	Version    int       `json:"v"`
@@ -81,18 +98,18 @@ type claim struct {
 
 // Open takes the partition over and restores its state. Close it after use, also after kafka.ErrFenced.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	s := &Store{
-		cfg:      cfg,
-		producer: cfg.Client.Producer(kafka.ProducerConfig{TransactionalID: cfg.TransactionalID, MaxBatchBytes: cfg.MaxBytes}),
-		records:  map[string]map[string]*Record{},
-		claimant: nobody,
-	}
+	s := newStore(cfg)
+	s.producer = cfg.Client.Producer(kafka.ProducerConfig{TransactionalID: cfg.TransactionalID, MaxBatchBytes: cfg.MaxBytes})
 	if err := s.take(ctx); err != nil {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		return nil, errors.Join(fmt.Errorf("take state %s/%d: %w", cfg.Topic, cfg.Partition, err), s.Close(closing))
 	}
 	return s, nil
+}
+
+func newStore(cfg Config) *Store {
+	return &Store{cfg: cfg, memory: newMemory(cfg.Committed), claimant: nobody}
 }
 
 // take reads before it claims: a claim tells the number of partitions, and a wrong one would stand in the way of the
@@ -156,7 +173,14 @@ func (s *Store) init(ctx context.Context) error {
 }
 
 func (s *Store) read(ctx context.Context, from, to int64) error {
-	if err := s.cfg.Client.Read(ctx, s.cfg.Topic, s.cfg.Partition, from, to, s.restore); err != nil {
+	restore := s.restore
+	if tell := s.cfg.Progress; tell != nil {
+		restore = func(r kafka.Record) error {
+			tell(len(r.Key)+len(r.Value), float64(r.Offset+1-from)/float64(to-from))
+			return s.restore(r)
+		}
+	}
+	if err := s.cfg.Client.Read(ctx, s.cfg.Topic, s.cfg.Partition, from, to, restore); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
 	return nil
@@ -193,7 +217,7 @@ func (s *Store) seal(ctx context.Context) error {
 
 func (s *Store) claimRecord(now time.Time, seal bool) (kafka.Record, error) {
 	value, err := json.Marshal(claim{
-		Version: version, Partitions: s.cfg.Partitions, Owner: s.cfg.Owner, Time: now.UTC(), Seal: seal,
+		Version: claimVersion, Partitions: s.cfg.Partitions, Owner: s.cfg.Owner, Time: now.UTC(), Seal: seal,
 	})
 	return s.record(claimKey, value), err
 }
@@ -215,18 +239,18 @@ func (s *Store) restore(r kafka.Record) error {
 		return nil
 	}
 	customer, object, ok := strings.Cut(key, "/")
-	if !ok {
+	if !ok || strings.IndexByte(object, 0) >= 0 {
 		return fmt.Errorf("the record at offset %d has a key of an unknown form", r.Offset)
 	}
 	if r.Value == nil {
-		delete(s.records[customer], object)
+		s.memory.remove(customer, object)
 		return nil
 	}
 	rec, err := decode(r.Value)
 	if err != nil {
 		return fmt.Errorf("offset %d: %w", r.Offset, err)
 	}
-	s.set(customer, object, rec)
+	s.memory.restored(customer, object, rec, r.Value)
 	return nil
 }
 
@@ -234,15 +258,7 @@ func (s *Store) restore(r kafka.Record) error {
 // read. What was under way meanwhile is in doubt from now on. No Write may be under way. After an error the Store has to be
 // closed.
 func (s *Store) Retake(ctx context.Context) error {
-	for _, of := range s.records {
-		for key, r := range of {
-			if slices.ContainsFunc(r.Work, func(w attempt.Work) bool { return w.Intent != nil }) {
-				doubted := r.Clone()
-				doubted.inherit()
-				of[key] = doubted
-			}
-		}
-	}
+	s.memory.doubt()
 	if err := s.own(ctx); err != nil {
 		return fmt.Errorf("take state %s/%d again: %w", s.cfg.Topic, s.cfg.Partition, err)
 	}
@@ -250,124 +266,89 @@ func (s *Store) Retake(ctx context.Context) error {
 }
 
 // Get gives the record of a customer's object, not to be changed; nil if there is none.
-func (s *Store) Get(customer, key string) *Record {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.records[customer][key]
-}
+func (s *Store) Get(customer, key string) *Record { return s.memory.get(customer, key) }
 
-// Edit gives a copy of the record of a customer's object, to be changed and written; a new one if there is none.
+// Edit gives a copy of the record of a customer's object, to be changed and written; a new one if there is none. Object and
+// lists are shared with the record: they can be replaced, not changed in place; Put, Drop and Remember keep to that.
 func (s *Store) Edit(customer, key string) *Record {
 	if r := s.Get(customer, key); r != nil {
-		return r.Clone()
+		return r.share()
 	}
 	return NewRecord()
 }
 
 // Keys gives the keys of a customer's objects, sorted.
-func (s *Store) Keys(customer string) []string {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return slices.Sorted(maps.Keys(s.records[customer]))
-}
+func (s *Store) Keys(customer string) []string { return s.memory.keys(customer) }
+
+// Live gives those records of a customer for which something is to be done or has only begun, and some others, sorted by
+// key.
+func (s *Store) Live(customer string) []Entry { return s.memory.live(customer) }
 
 // Len gives the number of objects.
 func (s *Store) Len() int {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	n := 0
-	for _, of := range s.records {
-		n += len(of)
-	}
-	return n
+	s.memory.mu.RLock()
+	defer s.memory.mu.RUnlock()
+	return s.memory.records
 }
 
 // Highest gives the highest inbox offset that the state knows of; -1 if it knows of none.
 func (s *Store) Highest() int64 {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	highest := int64(-1)
-	for _, of := range s.records {
-		for _, r := range of {
-			highest = max(highest, r.Highest())
-		}
-	}
-	return highest
+	s.memory.mu.RLock()
+	defer s.memory.mu.RUnlock()
+	return s.memory.highest
 }
 
 // Customers gives all customers of the partition, sorted.
-func (s *Store) Customers() []string {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return slices.Sorted(maps.Keys(s.records))
+func (s *Store) Customers() []string { return s.memory.ids(func(*customer) bool { return true }) }
+
+// Busy gives the customers for whom something is to be done, sorted.
+func (s *Store) Busy() []string {
+	return s.memory.ids(func(c *customer) bool {
+		return slices.ContainsFunc(c.live, func(e liveEntry) bool { return len(e.Record.Work)+len(e.Record.Behind) > 0 })
+	})
 }
 
-// Write writes records of one customer, by key, as one batch, and changes memory once it is acknowledged. The records
-// belong to the Store from then on. After an error the partition has to be given up.
-func (s *Store) Write(ctx context.Context, customer string, records map[string]*Record) error {
+// Committed tells that an inbox offset has been committed: what ended before it is not asked for again.
+func (s *Store) Committed(offset int64) { s.memory.commit(offset) }
+
+// Write writes records of one customer, each key once, as one batch, and changes memory once it is acknowledged. The
+// records belong to the Store from then on. After an error the partition has to be given up.
+func (s *Store) Write(ctx context.Context, customer string, entries ...Entry) error {
 	now := time.Now()
-	batch := make([]kafka.Record, 0, len(records))
-	for _, key := range slices.Sorted(maps.Keys(records)) {
-		value, err := records[key].encode()
+	batch := make([]kafka.Record, len(entries))
+	for i, e := range entries {
+		record, err := s.encoded(customer, e)
 		if err != nil {
 			return fmt.Errorf("encode state: %w", err)
 		}
-		batch = append(batch, s.record(customer+"/"+key, value))
+		batch[i] = record
 	}
 	offsets, err := s.producer.Produce(ctx, batch...)
 	if err != nil {
 		return fmt.Errorf("write state %s/%d: %w", s.cfg.Topic, s.cfg.Partition, err)
 	}
 	s.prove(now, offsets)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for key, r := range records {
-		s.set(customer, key, r)
+	s.memory.mu.Lock()
+	defer s.memory.mu.Unlock()
+	for _, e := range entries {
+		s.memory.set(customer, e.Key, e.Record)
 	}
 	return nil
 }
 
-// Ready proves ownership, if need be by a claim, and gives until when calls with an effect may be sent.
-func (s *Store) Ready(ctx context.Context) (until time.Time, err error) {
-	if until = s.until(); time.Until(until) > s.cfg.Lease/4 {
-		return until, nil
-	}
-	if err := s.Renew(ctx); err != nil {
-		return time.Time{}, err
-	}
-	return s.until(), nil
-}
+// rooms are buffers to encode in: how long a record is, is known only then.
+var rooms = sync.Pool{New: func() any { return new([]byte) }}
 
-// Idle renews the claim if half of the lease has gone by without a write: so an owner that others have taken the place of
-// learns it although it has nothing to do. Twice a day it takes the transactional ID again, lest brokers forget it.
-func (s *Store) Idle(ctx context.Context) error {
-	s.mu.RLock()
-	old := time.Since(s.taken) > retake
-	s.mu.RUnlock()
-	if old {
-		if err := s.init(ctx); err != nil { // which a newer owner has made impossible
-			return err
-		}
-		return s.Renew(ctx)
-	}
-	if time.Until(s.until()) > s.cfg.Lease/2 {
-		return nil
-	}
-	return s.Renew(ctx)
-}
-
-func (s *Store) until() time.Time {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.proved.Add(s.cfg.Lease)
-}
-
-// Renew writes a claim, and so proves that the partition is still owned.
-func (s *Store) Renew(ctx context.Context) error {
-	if _, err := s.claim(ctx); err != nil {
-		return fmt.Errorf("renew the claim of state %s/%d: %w", s.cfg.Topic, s.cfg.Partition, err)
-	}
-	return nil
+// encoded gives the record of an entry: key and value in one piece of memory.
+func (s *Store) encoded(customer string, e Entry) (kafka.Record, error) {
+	room := rooms.Get().(*[]byte)
+	defer rooms.Put(room)
+	buf := append(append(append((*room)[:0], customer...), '/'), e.Key...)
+	n := len(buf)
+	buf, err := e.Record.encode(buf)
+	*room = buf
+	buf = bytes.Clone(buf) // Kafka's client may keep it after an error
+	return kafka.Record{Topic: s.cfg.Topic, Partition: s.cfg.Partition, Key: buf[:n:n], Value: buf[n:]}, err
 }
 
 // Close waits for writes under way, or until ctx ends.
@@ -380,24 +361,4 @@ func (s *Store) Close(ctx context.Context) error {
 
 func (s *Store) record(key string, value []byte) kafka.Record {
 	return kafka.Record{Topic: s.cfg.Topic, Partition: s.cfg.Partition, Key: []byte(key), Value: value}
-}
-
-// set takes a record into memory; s.mu is held, or nobody else knows s yet.
-func (s *Store) set(customer, key string, r *Record) {
-	of := s.records[customer]
-	if of == nil {
-		of = map[string]*Record{}
-		s.records[customer] = of
-	}
-	of[key] = r
-}
-
-// prove takes note of an acknowledged write: when it was sent, and where it is.
-func (s *Store) prove(sent time.Time, offsets []int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if sent.After(s.proved) {
-		s.proved = sent
-	}
-	s.next = max(s.next, slices.Max(offsets)+1)
 }

@@ -69,7 +69,11 @@ func open(t *testing.T, cfg state.Config) *state.Store {
 
 func write(t *testing.T, s *state.Store, customer string, records map[string]*state.Record) {
 	t.Helper()
-	if err := s.Write(t.Context(), customer, records); err != nil {
+	var entries []state.Entry
+	for key, r := range records {
+		entries = append(entries, state.Entry{Key: key, Record: r})
+	}
+	if err := s.Write(t.Context(), customer, entries...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -163,7 +167,7 @@ func TestFenced(t *testing.T) {
 
 	late := state.NewRecord()
 	late.Seen = 99
-	if err := old.Write(t.Context(), "c1", map[string]*state.Record{"customer": late}); !errors.Is(err, kafka.ErrFenced) {
+	if err := old.Write(t.Context(), "c1", state.Entry{Key: "customer", Record: late}); !errors.Is(err, kafka.ErrFenced) {
 		t.Errorf("the older owner's write: %v, want ErrFenced", err)
 	}
 	if err := old.Renew(t.Context()); !errors.Is(err, kafka.ErrFenced) {
@@ -211,7 +215,8 @@ func TestWriteFails(t *testing.T) {
 	b.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: cfg.Topic, Err: kerr.TopicAuthorizationFailed})
 	changed := s.Edit("c1", "customer")
 	changed.Seen = 99
-	if err := s.Write(t.Context(), "c1", map[string]*state.Record{"customer": changed, "order/1": full()}); !errors.Is(err, kafka.ErrDenied) {
+	err = s.Write(t.Context(), "c1", state.Entry{Key: "customer", Record: changed}, state.Entry{Key: "order/1", Record: full()})
+	if !errors.Is(err, kafka.ErrDenied) {
 		t.Fatalf("write: %v", err)
 	}
 	if s.Get("c1", "customer").Seen != 7 || s.Get("c1", "order/1") != nil {
@@ -275,7 +280,7 @@ func TestTombstone(t *testing.T) {
 func TestRefusedRecords(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ key, value, want string }{
-		"later version": {"c1/customer", `{"v":2,"seen":1}`, "newer bridge"},
+		"later version": {"c1/customer", `{"v":3,"seen":1}`, "newer bridge"},
 		"no JSON":       {"c1/customer", `{"v":1,"secret"`, "not readable"},
 		"no claim":      {"claim", `{`, "not readable"},
 		"strange key":   {"secret", `{"v":1}`, "unknown form"},

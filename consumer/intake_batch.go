@@ -1,0 +1,75 @@
+package consumer
+
+import (
+	"strconv"
+
+	"distributor-bridge/internal/kafka"
+	"distributor-bridge/producer"
+	"distributor-bridge/schemas"
+)
+
+const (
+	// batchBytes limits the payload of one append. It is far below what a topic takes by default (1 MiB).
+	batchBytes = 256 << 10
+
+	// mostRepeated is how many events of one customer a crash can make intake append twice: the subject's record knows
+	// the last of them by their identity, and twice as many.
+	mostRepeated = 16
+
+	// headerTraceParent is where tracing tools look for it; the event has it as ce_traceparent too.
+	headerTraceParent = "traceparent"
+)
+
+// batch is what intake appends to the inbox in one go, out of one partition of upstream's.
+type batch struct {
+	inbox         string
+	partitions    int
+	topic, number []byte // where the events come from, as text
+	records       []kafka.Record
+	from          []*kafka.Record // upstream's, that records are made of
+	size          int
+	of            map[string]int // events of each customer
+}
+
+func newBatch(cfg Config, got kafka.Fetched) *batch {
+	return &batch{
+		inbox: cfg.Inbox, partitions: cfg.Partitions,
+		topic: []byte(got.Topic), number: strconv.AppendInt(nil, int64(got.Partition), 10),
+		records: make([]kafka.Record, 0, len(got.Records)), from: make([]*kafka.Record, 0, len(got.Records)),
+		of: map[string]int{},
+	}
+}
+
+// fits tells whether an event of the customer may be appended with the others.
+func (b *batch) fits(customer string, from *kafka.Record) bool {
+	return b.size == 0 || b.size+len(from.Value) <= batchBytes && b.of[customer] < mostRepeated
+}
+
+// add adds an event as the inbox holds it: binary mode, with where it came from.
+func (b *batch) add(e schemas.Event, from *kafka.Record) {
+	value, attributes := e.Binary()
+	headers := make([]kafka.Header, 0, len(attributes)+4)
+	for _, h := range attributes {
+		headers = append(headers, kafka.Header(h))
+	}
+	headers = append(headers,
+		kafka.Header{Key: producer.HeaderSourceTopic, Value: b.topic},
+		kafka.Header{Key: producer.HeaderSourcePartition, Value: b.number},
+		kafka.Header{Key: producer.HeaderSourceOffset, Value: strconv.AppendInt(nil, from.Offset, 10)})
+	if e.TraceParent != "" {
+		headers = append(headers, kafka.Header{Key: headerTraceParent, Value: []byte(e.TraceParent)})
+	}
+	key := []byte(e.CustomerID)
+	b.records = append(b.records, kafka.Record{
+		Topic: b.inbox, Partition: kafka.Partition(key, b.partitions), Key: key, Value: value, Headers: headers,
+	})
+	b.from = append(b.from, from)
+	b.size += len(from.Value)
+	b.of[e.CustomerID]++
+}
+
+// clear empties the batch. What Produce was given may still be in use.
+func (b *batch) clear() {
+	b.records, b.from, b.size = nil, nil, 0
+	clear(b.of)
+}

@@ -1,0 +1,191 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/metrics"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"distributor-bridge/internal/kafka"
+	"distributor-bridge/internal/state"
+)
+
+const (
+	// mostOpening is how many partitions are taken over at once: each costs the brokers and the processor.
+	mostOpening = 8
+	// fairOpening is for how long one counts as being taken: one that takes long must not hold back the others.
+	fairOpening = 10 * time.Second
+	// sayOpening is how often it is told how far one is.
+	sayOpening = 5 * time.Second
+)
+
+// errAnew is that of an inbox that ends before what was taken from it. Its events would be taken for repeats of others at
+// the same offsets.
+var errAnew = errors.New("the inbox was made anew, or truncated")
+
+// take takes the partition over, its state restored, and finds out where to go on in the inbox.
+func (l *life) take(ctx context.Context) (*partition, error) {
+	e := l.session.engine
+	leave, err := e.opening.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	timer := time.AfterFunc(fairOpening, leave)
+	defer timer.Stop()
+
+	again := l.taken > 0
+	l.taken++
+	committed, _ := l.session.a.Committed(kafka.TopicPartition{Topic: e.cfg.Inbox, Partition: l.number})
+	store, err := e.store(ctx, l.number, committed)
+	if err != nil {
+		return nil, err
+	}
+	next, err := l.start(ctx, store, again)
+	if err != nil {
+		e.drop(l.number)
+		return nil, err
+	}
+	store.Committed(next)
+	p := newPartition(&e.cfg, l.number, store, next)
+	p.numbers, p.places = e.numbers, l.session.places
+	p.source = source{l.session.fetcher, kafka.TopicPartition{Topic: e.cfg.Inbox, Partition: l.number}}
+	return p, nil
+}
+
+// start gives the first inbox offset that is not done: as the group has committed it, asked anew if the partition was at
+// work in this session already.
+func (l *life) start(ctx context.Context, store *state.Store, again bool) (int64, error) {
+	e := l.session.engine
+	ends, err := e.cfg.Client.EndOffset(ctx, e.cfg.Inbox) // after the last owner has written its last
+	if err != nil {
+		return 0, fmt.Errorf("look at the inbox: %w", err)
+	}
+	if highest := store.Highest(); highest >= ends[l.number] {
+		return 0, fmt.Errorf("%w: its end is %d, and %d was taken from it", errAnew, ends[l.number], highest)
+	}
+	next, ok := l.session.a.Committed(kafka.TopicPartition{Topic: e.cfg.Inbox, Partition: l.number})
+	if again {
+		offsets, err := e.cfg.Client.GroupOffsets(ctx, e.cfg.Group.ID, e.cfg.Inbox)
+		if err != nil {
+			return 0, fmt.Errorf("look where the group is: %w", err)
+		}
+		next, ok = offsets[l.number]
+	}
+	if ok {
+		return next, nil
+	}
+	starts, err := e.cfg.Client.StartOffset(ctx, e.cfg.Inbox)
+	if err != nil {
+		return 0, fmt.Errorf("look at the inbox: %w", err)
+	}
+	return starts[l.number], nil
+}
+
+// store takes a partition's state over; committed is what the group has committed of the inbox. The state of a partition
+// that was kept over a rebalance is in memory already.
+func (e *Engine) store(ctx context.Context, number int, committed int64) (*state.Store, error) {
+	began := time.Now()
+	log := e.cfg.Log.With().Int("partition", number).Logger()
+	if store := e.kept(number); store != nil {
+		err := store.Retake(ctx)
+		if err == nil {
+			log.Info().Int("objects", store.Len()).Dur("took_ms", time.Since(began)).Msg("partition taken, its state was kept")
+			return store, nil
+		}
+		log.Info().Err(err).Msg("state is read from its start: others have owned the partition")
+		e.drop(number)
+	}
+	r := &restoring{log: log, began: began}
+	told := r.tell()
+	store, err := state.Open(ctx, state.Config{
+		Client: e.cfg.Client, Topic: e.cfg.State, Partition: number, Partitions: e.cfg.Partitions,
+		TransactionalID: fmt.Sprintf("%s-%s-%d", e.cfg.Group.ID, e.cfg.State, number),
+		Owner:           e.cfg.Owner, Lease: e.cfg.Lease, MaxBytes: e.cfg.MaxState, Progress: r.progress,
+		Committed: committed,
+	})
+	told()
+	if err != nil {
+		return nil, err
+	}
+	e.numbers.restores.Observe(time.Since(began).Seconds())
+	r.done(store.Len())
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stores[number] = store
+	return store, nil
+}
+
+// restoring tells how far the reading of a partition's state is.
+type restoring struct {
+	log   zerolog.Logger
+	began time.Time
+	heap  uint64 // before
+
+	records, bytes atomic.Int64
+	percent        atomic.Int64
+}
+
+// progress is called by the one who reads.
+func (r *restoring) progress(size int, share float64) {
+	r.records.Add(1)
+	r.bytes.Add(int64(size))
+	r.percent.Store(int64(100 * share))
+}
+
+// tell writes a line every few seconds, until the function that it gives is called.
+func (r *restoring) tell() (end func()) {
+	r.heap = onHeap()
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		ticker := time.NewTicker(sayOpening)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				r.line().Int64("percent", r.percent.Load()).Msg("state is being restored")
+			case <-stop:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-stopped
+	}
+}
+
+func (r *restoring) line() *zerolog.Event {
+	took := time.Since(r.began)
+	return r.log.Info().Int64("records", r.records.Load()).Int64("bytes", r.bytes.Load()).
+		Int64("records_per_s", int64(float64(r.records.Load())/max(took.Seconds(), 0.001))).Dur("took_ms", took)
+}
+
+// worthMeasuring is how many objects a state must have for its memory to stand out from all else that goes on.
+const worthMeasuring = 10_000
+
+// done tells what was read, and how much memory an object takes: by how much the heap has grown, garbage collected. While
+// several partitions are taken at once, each is told the growth of all.
+func (r *restoring) done(objects int) {
+	line := r.line().Int("objects", objects)
+	if objects >= worthMeasuring {
+		runtime.GC()
+		if now := onHeap(); now > r.heap {
+			line = line.Int64("heap_bytes_per_object", int64(now-r.heap)/int64(objects))
+		}
+	}
+	line.Msg("partition taken, its state is restored")
+}
+
+// onHeap gives how many bytes the objects on the heap take, with garbage that is not collected yet.
+func onHeap() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}

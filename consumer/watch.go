@@ -1,0 +1,154 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Why the watchdog gives a partition up.
+var (
+	errStuck   = errors.New("a handler has been at one event for too long")
+	errStalled = errors.New("there is work, and none of it gets done")
+)
+
+// watch looks for what does not go on, until ctx ends. A handler that hangs is given up with its partition, and its event
+// attempted again. A partition that has work, and in which nothing gets done although nothing explains it, is taken anew; if
+// that does not help, the group is joined anew, which makes all connections anew; and so on, twice as late each time.
+func (s *session) watch(ctx context.Context) {
+	e := s.engine
+	for {
+		pause(ctx, min(e.cfg.Stuck, e.cfg.Stall)/4)
+		if ctx.Err() != nil {
+			return
+		}
+		s.ends(ctx)
+		now := time.Now()
+		for _, p := range s.owned() {
+			if p.failure() != nil {
+				continue // it is being given up
+			}
+			if since := p.longest(now); since > e.cfg.Stuck {
+				e.numbers.cured(becauseStuck, "partition")
+				p.fail(fmt.Errorf("%w: %s", errStuck, since.Round(time.Second)))
+				continue
+			}
+			s.unstall(p, now)
+		}
+	}
+}
+
+// ends asks where the inbox ends, for all partitions: those that are not fetched do not learn it, be it that their window
+// is full, be it that fetching hangs.
+func (s *session) ends(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ends, err := s.engine.cfg.Client.EndOffset(ctx, s.engine.cfg.Inbox)
+	if err != nil {
+		return // the next time
+	}
+	for _, p := range s.owned() {
+		p.told(ends[p.number])
+	}
+}
+
+// unstall cures a partition without progress.
+func (s *session) unstall(p *partition, now time.Time) {
+	e := s.engine
+	e.mu.Lock()
+	was := e.stalls[p.number]
+	e.mu.Unlock()
+	h := p.hang(now)
+	if h.idle <= e.cfg.Stall<<min(was, mostDoublings) {
+		if was > 0 && h.progress {
+			e.stalled(p.number, 0)
+		}
+		return
+	}
+	e.stalled(p.number, was+1)
+	cure := "partition"
+	if was%2 == 1 {
+		cure = "rejoin"
+	}
+	e.numbers.cured(becauseStalled, cure)
+	e.cfg.Log.Error().Int("partition", p.number).Dur("without_progress_ms", h.idle).Int64("offset", h.offset).
+		Str("customer", h.customer).Str("at", h.at).Dur("since_ms", h.since).Int("window", h.window).Int64("lag", h.lag).
+		Str("cure", cure).Msg("watchdog: there is work, and none of it gets done")
+	if cure == "rejoin" {
+		s.end(errRejoin)
+		return
+	}
+	p.fail(errStalled)
+}
+
+// mostDoublings keeps the time between two cures below 16 times the first.
+const mostDoublings = 4
+
+// stalled takes note of how often something was done about a partition.
+func (e *Engine) stalled(number, cures int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stalls[number] = cures
+}
+
+// hang is what a partition hangs at.
+type hang struct {
+	idle     time.Duration // for how long there has been work, none was done, and nothing explains it
+	progress bool          // something was done since the partition was taken
+	offset   int64         // the oldest that is not done
+	customer string        // whose it is
+	at       string        // what its lane is at
+	since    time.Duration
+	window   int
+	lag      int64
+}
+
+// hang looks for what the partition hangs at. A handler at work explains that nothing gets done (it has a limit of its
+// own), and so do a pause in a short trouble, and a subject that holds as much as it may.
+func (p *partition) hang(now time.Time) hang {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := hang{progress: p.worked, window: p.window.open(), lag: max(0, p.known-p.next)}
+	offset, _, some := p.window.oldest()
+	h.offset = offset
+	if !some {
+		h.offset, h.at = p.next, "fetch"
+		if h.lag == 0 {
+			return h
+		}
+	}
+	for _, l := range p.lanes {
+		step, since := l.hand.doing(now)
+		if l.paused || l.crowded || step == handling {
+			p.moved = now // the clock begins when that ends
+		}
+		mine := step != resting && l.hand.offset.Load() == offset || len(l.queue) > 0 && l.queue[0].Offset == offset
+		if some && mine {
+			h.customer, h.at, h.since = l.customer, step.String(), since
+		}
+	}
+	h.idle = now.Sub(p.moved)
+	return h
+}
+
+// told takes note of where the inbox ends. One that has nothing more to give cannot be waited for.
+func (p *partition) told(end int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known = max(p.known, end)
+	if p.window.open() == 0 && p.known <= p.next {
+		p.moved = time.Now()
+	}
+}
+
+// longest gives how long a lane has been at one thing, of all the longest.
+func (p *partition) longest(now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var longest time.Duration
+	for _, l := range p.lanes {
+		longest = max(longest, l.hand.busy(now))
+	}
+	return longest
+}
