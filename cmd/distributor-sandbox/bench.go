@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 // BenchCmd is "distributor-sandbox bench".
 type BenchCmd struct {
 	Events     int           `default:"20000" placeholder:"N" help:"Events to be done, each with one call; 60000 or more for numbers to be quoted (default ${default})."`
+	Runs       int           `default:"1" placeholder:"N" help:"Measure so many times, and tell medians; 3 for numbers to be quoted (default ${default})."`
 	Customers  int           `default:"2000" placeholder:"N" help:"Customers that they are of (default ${default})."`
 	Skew       float64       `placeholder:"S" help:"Some customers have more events than others: Zipf's law with this exponent, above 1. Default: all alike."`
 	Partitions int           `default:"8" placeholder:"N" help:"Partitions of each topic (default ${default})."`
@@ -26,6 +28,7 @@ type BenchCmd struct {
 	Latency    time.Duration `default:"20ms" help:"How long the API takes for a call (default ${default})."`
 
 	BlockedCustomer bool `help:"One customer more, whose calls take 5 s each. Its events are not counted: how much does it hold up the others?"`
+	Pairs           int  `placeholder:"N" help:"With --blocked-customer: so many pairs of runs, without it and with it in turn, and the median slow-down of the others."`
 
 	Libs         string `placeholder:"DIR" help:"Folder with the jars of Apache Kafka, which is started for the run; make test-kafka fetches them."`
 	Profile      string `placeholder:"FILE" help:"Write a CPU profile of the bridge, for go tool pprof."`
@@ -43,25 +46,33 @@ type benchCommands struct {
 
 // Help is the rest of the command's help.
 func (BenchCmd) Help() string {
-	return `The broker, the API and the bridge run as processes of their own, on this machine. The broker is in memory, or a real
-Apache Kafka (--libs), or any that KAFKA_BROKERS names (topics named bench-* are left there). The API answers from memory
-after a fixed latency, and sees for itself whether the order was kept and no effect came twice.
+	return `The broker, the API and the bridge run as processes of their own, on this machine. The broker is in memory, where it keeps
+all records, or a real Apache Kafka (--libs; for a million events), or any that KAFKA_BROKERS names (topics named bench-* are
+left there). The API answers from memory after a fixed latency, to the nearest millisecond from 5 ms on, and sees for itself how
+many calls were in flight, whether the order was kept, and that no effect came twice.
 
 How it is measured:
-  1 customers are linked, through the bridge: none of it counts
+  1 customers are linked, through a bridge of their own: none of it counts
   2 a bare HTTP client makes the first half of its calls, with as many connections
   3 all events (customer.wallet_added: one call each) are written upstream; then the bridge starts, and always has work.
     Rates, of bridge and bare client alike, are counted between the 10th and the 90th percent of what is done. Processor
     time is the bridge's from its start to the last result, intake included, without loading the program; its log, at level
-    info as by default, goes to /dev/null. Memory is the most that was resident.
+    info as by default, goes to /dev/null. Memory is the most that was resident; bytes per object of state are what the
+    heap has more after the last result, garbage collected, than before the bridge began to run.
   4 events come at half that rate for 5 s: latency is from append to the inbox to the sending of the result, by the
     timestamps of both records
   5 the bare client makes the other half of its calls
 
+With --skew the busiest customer's calls, one after the other, take a least time; that and the bare client limit what can
+be reached, and the share of it is told, of all events from the first result to the last.
+
 It exits 1 if an event was lost, out of order, or had its effect twice. --json fields: events_per_second,
 share_of_bare_client, order_inversions, duplicate_effects, p50_ms, p99_ms, cpu_seconds_per_1000_events,
-peak_memory_bytes, bare_client_per_second, most_in_flight, repeated_calls, lost_events, other_results, share_of_order_limit
-(with --skew: of what the order of the busiest customer's events permits), took_seconds, and the options.`
+peak_memory_bytes, bare_client_per_second, most_in_flight, mean_in_flight, repeated_calls, lost_events, other_results,
+state_objects, heap_bytes, bytes_per_object, memory_series (what was resident as events got done), took_seconds, and the
+options. With --skew: order_limit_seconds, order_permits_per_second, share_of_order_limit. With --runs above 1 numbers are
+medians, counts of broken promises are sums, and there are spread (least and most) and run_reports. With --pairs: those
+of the runs with the blocked customer, pairs, and slow_down_percent.`
 }
 
 // Validate is called by kong.
@@ -75,6 +86,10 @@ func (c *BenchCmd) Validate() error {
 	positive("customers", c.Customers)
 	positive("partitions", c.Partitions)
 	positive("in-flight", c.InFlight)
+	positive("runs", c.Runs)
+	if c.Pairs < 0 || c.Pairs > 0 && (!c.BlockedCustomer || c.Runs > 1) {
+		errs = append(errs, errors.New("--pairs: want it with --blocked-customer, and without --runs"))
+	}
 	if c.Events < 100 {
 		errs = append(errs, errors.New("--events: want at least 100"))
 	}
@@ -110,21 +125,48 @@ const (
 
 // Run measures, and tells.
 func (c *BenchCmd) Run(ctx context.Context, t terminal) error {
-	load, err := newWorkload(c)
-	if err != nil {
-		return err
-	}
-	b := &bench{cmd: c, t: t, prefix: "bench-" + uuid.NewString()[:8] + ".", load: load, report: newBenchReport(c)}
-	if err := b.run(ctx); err != nil {
+	var runs []benchReport
+	for _, one := range c.plan() {
+		r, err := one.once(ctx, t)
 		if ctx.Err() != nil {
 			return errors.New("interrupted")
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		runs = append(runs, r)
 	}
-	if err := b.report.tell(t, c.JSON); err != nil {
+	s := summarize(c, runs)
+	if err := s.tell(t, c.JSON); err != nil {
 		return fmt.Errorf("print the report: %w", err)
 	}
-	return b.report.verdict()
+	return s.verdict()
+}
+
+// plan gives what is to be run. In a pair it is without and with the blocked customer, in the next one the other way round:
+// a machine that gets slower, or faster, shall not count.
+func (c *BenchCmd) plan() []BenchCmd {
+	if c.Pairs == 0 {
+		return slices.Repeat([]BenchCmd{*c}, c.Runs)
+	}
+	var runs []BenchCmd
+	for p := range c.Pairs {
+		pair := []BenchCmd{*c, *c}
+		pair[p%2].BlockedCustomer = false
+		runs = append(runs, pair...)
+	}
+	return runs
+}
+
+// once does one run.
+func (c *BenchCmd) once(ctx context.Context, t terminal) (benchReport, error) {
+	load, err := newWorkload(c)
+	if err != nil {
+		return benchReport{}, err
+	}
+	b := &bench{cmd: c, t: t, prefix: "bench-" + uuid.NewString()[:8] + ".", load: load, report: newBenchReport(c)}
+	err = b.run(ctx)
+	return b.report, err
 }
 
 func (b *bench) run(ctx context.Context) error {
@@ -161,8 +203,7 @@ func (b *bench) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("bare client: %w", err)
 	}
-	b.report.BarePerSecond = 2 / (1/before + 1/after) // of all calls over all the time
-	b.report.ShareOfBare = b.report.EventsPerSecond / b.report.BarePerSecond
+	b.report.compare(2 / (1/before + 1/after)) // of all calls over all the time
 	return nil
 }
 

@@ -81,6 +81,9 @@ func (w *workload) event(name, id string, customer int, data any) (schemas.Event
 	}, nil
 }
 
+// loadBatch is how many events are written at a time: many, since they are waited for.
+const loadBatch = 5000
+
 // loader writes events upstream, many at a time.
 type loader struct {
 	up      *upstream
@@ -101,7 +104,7 @@ func (l *loader) add(ctx context.Context, e schemas.Event, err error) error {
 		return err
 	}
 	l.waiting = append(l.waiting, l.up.record(l.topic, e))
-	if len(l.waiting) < batch {
+	if len(l.waiting) < loadBatch {
 		return nil
 	}
 	return l.flush(ctx)
@@ -124,23 +127,25 @@ func (l *loader) close() {
 }
 
 // links writes a customer.linked for each customer.
-func (l *loader) links(ctx context.Context, w *workload) error {
+func (l *loader) links(ctx context.Context, w *workload, m meter) error {
 	for customer := range w.events {
 		e, err := w.linked(customer)
 		if err := l.add(ctx, e, err); err != nil {
 			return err
 		}
+		m.count(customer)
 	}
 	return l.flush(ctx)
 }
 
 // all writes n events, and with blocked as many more as an average customer has, spread over them, of the blocked one.
-func (l *loader) all(ctx context.Context, w *workload, n int, blocked bool) error {
+func (l *loader) all(ctx context.Context, w *workload, n int, blocked bool, m meter) error {
 	for i := range n {
 		e, err := w.next()
 		if err := l.add(ctx, e, err); err != nil {
 			return err
 		}
+		m.count(i)
 		if blocked && i%w.customers == 0 {
 			e, err := w.wallet(w.blocked())
 			if err := l.add(ctx, e, err); err != nil {

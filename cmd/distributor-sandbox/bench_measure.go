@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -21,7 +20,7 @@ func (b *bench) link(ctx context.Context) error {
 		return err
 	}
 	defer l.close()
-	if err := l.links(ctx, b.load); err != nil {
+	if err := b.loading("customers", len(b.load.events), func(m meter) error { return l.links(ctx, b.load, m) }); err != nil {
 		return err
 	}
 	results, err := b.tail(ctx, b.topics().Results)
@@ -33,8 +32,14 @@ func (b *bench) link(ctx context.Context) error {
 		return err
 	}
 	defer running.stop()
-	_, err = b.await(ctx, "linking", running, results, len(b.load.events), func(r kafka.Record) bool { return true })
-	return err
+	return b.await(ctx, "linking", running, results, len(b.load.events), watch{})
+}
+
+// loading shows a meter while load runs.
+func (b *bench) loading(what string, total int, load func(meter) error) error {
+	m := newMeter(b.t, what, total)
+	defer m.end()
+	return load(m)
 }
 
 // measure lets the bridge do all events, then some at half that rate.
@@ -48,7 +53,8 @@ func (b *bench) measure(ctx context.Context) error {
 		return err
 	}
 	defer l.close()
-	if err := l.all(ctx, b.load, c.Events, c.BlockedCustomer); err != nil {
+	err = b.loading("load", c.Events, func(m meter) error { return l.all(ctx, b.load, c.Events, c.BlockedCustomer, m) })
+	if err != nil {
 		return err
 	}
 	results, err := b.tail(ctx, b.topics().Results)
@@ -67,20 +73,14 @@ func (b *bench) measure(ctx context.Context) error {
 		return err
 	}
 	defer running.stop()
-	done, err := b.await(ctx, "bridge", running, results, c.Events, b.counts)
-	if err != nil {
+	if err := b.throughput(ctx, running, results); err != nil {
 		return err
 	}
-	var u usage
-	if err := running.ask(orderUsage, &u); err != nil {
-		return err
-	}
-	b.throughput(done, u)
 	if err := b.latency(ctx, l, running, results); err != nil {
 		return err
 	}
-	var seen sandbox.Audit
-	if err := b.audit(ctx, http.MethodGet, &seen); err != nil {
+	seen, err := b.seen(ctx)
+	if err != nil {
 		return err
 	}
 	b.report.saw(seen, b.load.made-b.load.events[b.load.blocked()])
@@ -90,23 +90,73 @@ func (b *bench) measure(ctx context.Context) error {
 // counts says whether a result counts: those of the blocked customer do not.
 func (b *bench) counts(r kafka.Record) bool { return string(r.Key) != customerID(b.load.blocked()) }
 
-func (b *bench) throughput(done []result, u usage) {
-	times := make([]time.Time, len(done))
-	for i, d := range done {
-		times[i] = d.at
-		if !d.created {
-			b.report.OtherResults++
-		}
+// throughput waits until all events are done, and notes how fast that was and what it took.
+func (b *bench) throughput(ctx context.Context, running *child, results *tail) error {
+	r, n := &b.report, b.cmd.Events
+	times := make([]int64, 0, n)
+	var busy inFlight
+	memory := memorySeries{process: running.cmd.Process.Pid, total: n}
+	err := b.await(ctx, "bridge", running, results, n, watch{
+		counts: b.counts,
+		take: func(d kafka.Record) {
+			times = append(times, d.Time.UnixNano())
+			if !b.created(d) {
+				r.OtherResults++
+			}
+		},
+		progress: func(done int) error {
+			memory.note(done)
+			return busy.note(ctx, b, done, n)
+		},
+	})
+	if err != nil {
+		return err
 	}
-	r := &b.report
+	var u usage
+	if err := running.ask(orderUsage, &u); err != nil {
+		return err
+	}
 	r.EventsPerSecond = middleRate(times)
-	took := times[len(times)-1].Sub(times[0])
-	r.TookSeconds = took.Seconds()
-	r.CPUPer1000 = u.CPUSeconds / float64(len(done)) * 1000
-	r.PeakBytes = u.PeakBytes
+	r.TookSeconds = time.Duration(times[len(times)-1] - times[0]).Seconds()
+	r.MeanInFlight = busy.mean()
+	r.CPUPer1000 = u.CPUSeconds / float64(n) * 1000
+	r.PeakBytes, r.HeapBytes, r.Memory = float64(u.PeakBytes), float64(u.HeapBytes), memory.points
 	if b.cmd.Skew > 1 {
-		r.ShareOfOrderLimit = new(float64(b.load.busiest()) * b.cmd.Latency.Seconds() / took.Seconds())
+		r.OrderLimitSeconds = float64(b.load.busiest()) * b.cmd.Latency.Seconds()
 	}
+	objects, err := b.stateObjects(ctx)
+	r.StateObjects = float64(objects)
+	r.BytesPerObject = float64(u.HeapBytes) / float64(max(objects, 1))
+	return err
+}
+
+// inFlight finds how many calls were in flight on average while the middle of the events got done.
+type inFlight struct {
+	from, to     time.Time
+	began, ended float64 // the API's seconds of calls, at these times
+}
+
+func (f *inFlight) note(ctx context.Context, b *bench, done, n int) error {
+	if done < n/10 || !f.to.IsZero() {
+		return nil
+	}
+	seen, err := b.seen(ctx)
+	if f.from.IsZero() {
+		f.from, f.began = time.Now(), seen.CallSeconds
+		return err
+	}
+	if done >= n*9/10 {
+		f.to, f.ended = time.Now(), seen.CallSeconds
+	}
+	return err
+}
+
+// mean is 0 where all went too fast to see it.
+func (f *inFlight) mean() float64 {
+	if f.to.IsZero() {
+		return 0
+	}
+	return (f.ended - f.began) / f.to.Sub(f.from).Seconds()
 }
 
 // latency lets events come at half the rate that was measured, or that the busiest customer's order permits.
@@ -124,23 +174,25 @@ func (b *bench) latency(ctx context.Context, l *loader, running *child, results 
 	if err := l.paced(ctx, b.load, n, rate); err != nil {
 		return err
 	}
-	done, err := b.await(ctx, "latency", running, results, n, b.counts)
-	if err != nil {
-		return err
-	}
-	appended := map[string]time.Time{}
-	err = inbox.read(ctx, func(r kafka.Record) { appended[headerOf(r, "ce_id")] = r.Time })
+	sent := make(map[string]time.Time, n) // by the event's ID
+	err = b.await(ctx, "latency", running, results, n, watch{counts: b.counts, take: func(d kafka.Record) {
+		if !b.created(d) {
+			b.report.OtherResults++
+			return
+		}
+		sent[headerOf(d, "ce_causationid")] = d.Time
+	}})
 	if err != nil {
 		return err
 	}
 	took := make([]time.Duration, 0, n)
-	for _, d := range done {
-		at, ok := appended[d.cause]
-		if !ok || !d.created {
-			b.report.OtherResults++
-			continue
+	err = inbox.read(ctx, func(r kafka.Record) {
+		if at, ok := sent[headerOf(r, "ce_id")]; ok {
+			took = append(took, at.Sub(r.Time))
 		}
-		took = append(took, d.at.Sub(at))
+	})
+	if err != nil {
+		return err
 	}
 	slices.Sort(took)
 	if len(took) > 0 {
@@ -148,6 +200,18 @@ func (b *bench) latency(ctx context.Context, l *loader, running *child, results 
 	}
 	b.report.LatencyAt = rate
 	return nil
+}
+
+// created says whether a result tells of a wallet, as it should.
+func (b *bench) created(r kafka.Record) bool {
+	return headerOf(r, "ce_type") == b.load.contract.FullType(schemas.TypeWalletCreated)
+}
+
+// seen gives what the API saw.
+func (b *bench) seen(ctx context.Context) (sandbox.Audit, error) {
+	var seen sandbox.Audit
+	err := b.audit(ctx, http.MethodGet, &seen)
+	return seen, err
 }
 
 // audit asks the API what it saw, or resets that.
@@ -168,123 +232,4 @@ func (b *bench) audit(ctx context.Context, method string, into any) error {
 		return nil
 	}
 	return json.NewDecoder(res.Body).Decode(into)
-}
-
-// middleRate gives how many a second there were between the 10th and the 90th percent. It sorts times.
-func middleRate(times []time.Time) float64 {
-	slices.SortFunc(times, time.Time.Compare)
-	from, to := len(times)/10, len(times)*9/10
-	if to <= from || !times[to].After(times[from]) {
-		return 0
-	}
-	return float64(to-from) / times[to].Sub(times[from]).Seconds()
-}
-
-// tail is a topic from where it ended when the tail was made.
-type tail struct {
-	client *kafka.Client
-	topic  string
-	at     map[int]int64
-}
-
-func (b *bench) tail(ctx context.Context, topic string) (*tail, error) {
-	ends, err := b.client.EndOffset(ctx, topic)
-	return &tail{client: b.client, topic: topic, at: ends}, err
-}
-
-// waiting gives how many records have not been read.
-func (t *tail) waiting(ctx context.Context) (int, error) {
-	ends, err := t.client.EndOffset(ctx, t.topic)
-	n := 0
-	for p, end := range ends {
-		n += int(end - t.at[p])
-	}
-	return n, err
-}
-
-// read gives the records that have not been read.
-func (t *tail) read(ctx context.Context, each func(kafka.Record)) error {
-	ends, err := t.client.EndOffset(ctx, t.topic)
-	if err != nil {
-		return err
-	}
-	for _, p := range slices.Sorted(maps.Keys(ends)) {
-		err := t.client.Read(ctx, t.topic, p, t.at[p], ends[p], func(r kafka.Record) error {
-			each(r)
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	t.at = ends
-	return nil
-}
-
-// result is one of the results topic.
-type result struct {
-	at      time.Time // when it was sent
-	cause   string    // ID of the event
-	created bool      // it tells of a wallet
-}
-
-const (
-	// stalled is how long nothing may happen.
-	stalled = time.Minute
-	// look is between two looks. They ask for offsets only: what is measured shall not have to share the processor.
-	look = 100 * time.Millisecond
-)
-
-// await waits until there are n more results that count, and gives them.
-func (b *bench) await(ctx context.Context, what string, c *child, results *tail, n int, counts func(kafka.Record) bool) ([]result, error) {
-	bar := newMeter(b.t, what, n)
-	defer bar.end()
-	done := make([]result, 0, n)
-	for last, moved := 0, time.Now(); len(done) < n; {
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-c.ended:
-			return nil, c.trouble()
-		case <-time.After(look):
-		}
-		waiting, err := results.waiting(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if now := len(done) + waiting; now != last {
-			last, moved = now, time.Now()
-		}
-		bar.set(last)
-		if time.Since(moved) > stalled {
-			return nil, fmt.Errorf("no result for %s, after %d of %d", stalled, last, n)
-		}
-		if len(done)+waiting < n {
-			continue
-		}
-		err = results.read(ctx, func(r kafka.Record) {
-			if counts(r) {
-				done = append(done, result{
-					at: r.Time, cause: headerOf(r, "ce_causationid"),
-					created: headerOf(r, "ce_type") == b.load.contract.FullType(schemas.TypeWalletCreated),
-				})
-			}
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	if len(done) > n {
-		return nil, fmt.Errorf("%d results of %d events", len(done), n)
-	}
-	return done, nil
-}
-
-func headerOf(r kafka.Record, key string) string {
-	for _, h := range r.Headers {
-		if h.Key == key {
-			return string(h.Value)
-		}
-	}
-	return ""
 }

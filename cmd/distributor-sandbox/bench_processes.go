@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -78,6 +75,9 @@ func (c *benchAPICmd) Run(ctx context.Context, t terminal) error {
 	if err := say(t.stdout, hello{Addrs: []string{ln.Addr().String()}}); err != nil {
 		return err
 	}
+	// It has little to do, and shares the processor with what is measured: one thread does not look for work of another's.
+	runtime.GOMAXPROCS(1)
+	debug.SetGCPercent(200)
 	api := sandbox.NewFast(sandbox.FastConfig{Latency: c.Latency, Slow: map[string]time.Duration{c.Slow: slowCall}})
 	return api.Serve(ctx, ln)
 }
@@ -97,6 +97,7 @@ type benchBridgeCmd struct {
 type usage struct {
 	CPUSeconds float64 `json:"cpu_seconds"` // user and system, since it began to run
 	PeakBytes  int64   `json:"peak_bytes"`  // resident, since the process began
+	HeapBytes  int64   `json:"heap_bytes"`  // on the heap, without garbage, more than before it began to run
 }
 
 const orderUsage = "usage"
@@ -113,6 +114,7 @@ func (c *benchBridgeCmd) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
+	heap := heapInUse()
 	before, err := processorTime()
 	if err != nil {
 		return err
@@ -124,7 +126,7 @@ func (c *benchBridgeCmd) Run(ctx context.Context, t terminal) error {
 		if order != orderUsage {
 			return
 		}
-		u, err := c.used(before)
+		u, err := c.used(before, heap)
 		if err == nil {
 			err = say(t.stdout, u)
 		}
@@ -162,12 +164,12 @@ func (c *benchBridgeCmd) startProfile() error {
 	return pprof.StartCPUProfile(f)
 }
 
-func (c *benchBridgeCmd) used(before time.Duration) (usage, error) {
+func (c *benchBridgeCmd) used(before time.Duration, heap int64) (usage, error) {
 	now, err := processorTime()
 	if err != nil {
 		return usage{}, err
 	}
-	peak, err := peakMemory()
+	peak, err := memoryOf("self", "VmHWM:")
 	if err != nil {
 		return usage{}, err
 	}
@@ -182,7 +184,7 @@ func (c *benchBridgeCmd) used(before time.Duration) (usage, error) {
 			return usage{}, fmt.Errorf("write the profile: %w", err)
 		}
 	}
-	return usage{CPUSeconds: (now - before).Seconds(), PeakBytes: peak}, nil
+	return usage{CPUSeconds: (now - before).Seconds(), PeakBytes: peak, HeapBytes: max(0, heapInUse()-heap)}, nil
 }
 
 // processorTime is what this process has used, user and system.
@@ -192,21 +194,4 @@ func processorTime() (time.Duration, error) {
 		return 0, fmt.Errorf("ask for the processor time: %w", err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), nil
-}
-
-// peakMemory is the most that was resident of this process, in bytes. (Rusage has the parent's as well: the most of all that
-// ran in the process, before exec too.)
-func peakMemory() (int64, error) {
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0, fmt.Errorf("ask for the memory: %w", err)
-	}
-	lines := bufio.NewScanner(bytes.NewReader(status))
-	for lines.Scan() {
-		if rest, ok := strings.CutPrefix(lines.Text(), "VmHWM:"); ok {
-			kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			return kb << 10, err
-		}
-	}
-	return 0, errors.New("ask for the memory: no VmHWM in /proc/self/status")
 }

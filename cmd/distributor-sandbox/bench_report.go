@@ -1,9 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -11,24 +9,34 @@ import (
 	"distributor-bridge/internal/sandbox"
 )
 
-// benchReport is what a run has shown. Its JSON names are stable.
+// benchReport is what a run has shown, or several. Its JSON names are stable.
 type benchReport struct {
-	EventsPerSecond   float64  `json:"events_per_second"`
-	ShareOfBare       float64  `json:"share_of_bare_client"`
-	Inversions        int      `json:"order_inversions"`
-	Doubled           int      `json:"duplicate_effects"`
-	P50               float64  `json:"p50_ms"`
-	P99               float64  `json:"p99_ms"`
-	CPUPer1000        float64  `json:"cpu_seconds_per_1000_events"`
-	PeakBytes         int64    `json:"peak_memory_bytes"`
-	BarePerSecond     float64  `json:"bare_client_per_second"`
-	MostInFlight      int      `json:"most_in_flight"` // as the API saw it
-	Repeats           int      `json:"repeated_calls"` // with the same key: no effect
-	Lost              int      `json:"lost_events"`    // with a result and without an effect
-	OtherResults      int      `json:"other_results"`  // than wallet.created
-	ShareOfOrderLimit *float64 `json:"share_of_order_limit,omitempty"`
-	LatencyAt         float64  `json:"latency_at_events_per_second"`
-	TookSeconds       float64  `json:"took_seconds"` // from the first result to the last
+	EventsPerSecond float64 `json:"events_per_second"`
+	ShareOfBare     float64 `json:"share_of_bare_client"`
+	Inversions      int     `json:"order_inversions"`
+	Doubled         int     `json:"duplicate_effects"`
+	P50             float64 `json:"p50_ms"`
+	P99             float64 `json:"p99_ms"`
+	CPUPer1000      float64 `json:"cpu_seconds_per_1000_events"`
+	PeakBytes       float64 `json:"peak_memory_bytes"`
+	BarePerSecond   float64 `json:"bare_client_per_second"`
+	MostInFlight    float64 `json:"most_in_flight"` // as the API saw it
+	MeanInFlight    float64 `json:"mean_in_flight"` // between the 10th and the 90th percent; 0: too few to see it
+	Repeats         int     `json:"repeated_calls"` // with the same key: no effect
+	Lost            int     `json:"lost_events"`    // with a result and without an effect
+	OtherResults    int     `json:"other_results"`  // than wallet.created
+	LatencyAt       float64 `json:"latency_at_events_per_second"`
+	TookSeconds     float64 `json:"took_seconds"` // from the first result to the last
+
+	StateObjects   float64       `json:"state_objects"`
+	HeapBytes      float64       `json:"heap_bytes"` // after the last result, without garbage, more than at the start
+	BytesPerObject float64       `json:"bytes_per_object"`
+	Memory         []memoryPoint `json:"memory_series,omitempty"`
+
+	// With a skew.
+	OrderLimitSeconds float64 `json:"order_limit_seconds,omitempty"` // the busiest customer's calls, one after the other
+	OrderPermits      float64 `json:"order_permits_per_second,omitempty"`
+	ShareOfOrderLimit float64 `json:"share_of_order_limit,omitempty"`
 
 	Broker          string  `json:"broker"` // in-process, apache or external
 	Events          int     `json:"events"`
@@ -49,8 +57,19 @@ func newBenchReport(c *BenchCmd) benchReport {
 
 // saw takes over what the API saw, of events that have a result.
 func (r *benchReport) saw(a sandbox.Audit, events int) {
-	r.Inversions, r.Doubled, r.Repeats, r.MostInFlight = a.Inversions, a.Doubled, a.Repeats, a.InFlight
+	r.Inversions, r.Doubled, r.Repeats, r.MostInFlight = a.Inversions, a.Doubled, a.Repeats, float64(a.InFlight)
 	r.Lost = max(0, events-(a.Effects-a.Doubled)) // the blocked customer's effects can hide as many
+}
+
+// compare takes over the bare client's rate.
+func (r *benchReport) compare(bare float64) {
+	r.BarePerSecond = bare
+	r.ShareOfBare = r.EventsPerSecond / bare
+	if r.OrderLimitSeconds > 0 {
+		r.OrderPermits = min(bare, float64(r.Events)/r.OrderLimitSeconds)
+		// Not the rate in the middle, which the other customers' events make: the busiest one's go on to the end.
+		r.ShareOfOrderLimit = float64(r.Events) / r.TookSeconds / r.OrderPermits
+	}
 }
 
 // verdict is an error if a promise was broken.
@@ -60,28 +79,6 @@ func (r *benchReport) verdict() error {
 	}
 	return fmt.Errorf("%d order inversions, %d effects twice, %d events lost, %d other results: want none",
 		r.Inversions, r.Doubled, r.Lost, r.OtherResults)
-}
-
-func (r *benchReport) tell(t terminal, asJSON bool) error {
-	if asJSON {
-		return json.NewEncoder(t.stdout).Encode(r)
-	}
-	w := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
-	row := func(name, format string, args ...any) { fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
-	row("work", "%d events of %d customers, %d partitions, broker %s", r.Events, r.Customers, r.Partitions, r.Broker)
-	row("API", "%d calls in flight, %.0f ms each; it saw at most %d", r.InFlight, r.LatencyMS, r.MostInFlight)
-	row("events/s", "%.0f", r.EventsPerSecond)
-	row("bare client", "%.0f calls/s: the bridge reaches %.2f of it", r.BarePerSecond, r.ShareOfBare)
-	if r.ShareOfOrderLimit != nil {
-		row("order's limit", "%.2f of what the busiest customer permits", *r.ShareOfOrderLimit)
-	}
-	row("order inversions", "%d", r.Inversions)
-	row("effects twice", "%d (%d calls repeated)", r.Doubled, r.Repeats)
-	row("lost", "%d", r.Lost)
-	row("inbox to result", "p50 %.0f ms, p99 %.0f ms, at %.0f events/s", r.P50, r.P99, r.LatencyAt)
-	row("processor", "%.3f s per 1,000 events", r.CPUPer1000)
-	row("peak memory", "%.0f MB", float64(r.PeakBytes)/1e6)
-	return w.Flush()
 }
 
 // meter is a progress bar on a terminal, else nothing.
@@ -104,6 +101,13 @@ func newMeter(t terminal, what string, total int) meter {
 func (m meter) set(n int) {
 	if m.bar != nil {
 		_ = m.bar.Set(min(n, m.bar.GetMax())) // a terminal that cannot be written to
+	}
+}
+
+// count sets the meter now and then: it is called for every single one.
+func (m meter) count(n int) {
+	if n%500 == 0 {
+		m.set(n)
 	}
 }
 

@@ -3,10 +3,12 @@ package main
 import (
 	"encoding/json"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +19,7 @@ import (
 func TestMiddleRate(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
-	var slowEnds, burst []time.Time
+	var slowEnds, burst []int64
 	for i := range 100 { // ten seconds for each of the first and the last ten, 10 ms for each in between
 		at := began.Add(time.Duration(100+i-10) * 10 * time.Millisecond)
 		if i < 10 {
@@ -26,11 +28,11 @@ func TestMiddleRate(t *testing.T) {
 		if i > 90 {
 			at = began.Add(time.Duration(i) * 10 * time.Second)
 		}
-		slowEnds = append(slowEnds, at)
-		burst = append(burst, began)
+		slowEnds = append(slowEnds, at.UnixNano())
+		burst = append(burst, began.UnixNano())
 	}
 	for name, c := range map[string]struct {
-		times []time.Time
+		times []int64
 		want  float64
 	}{
 		"the ends do not count": {slowEnds, 100},
@@ -148,6 +150,72 @@ func TestBenchChildThatEndsTooEarly(t *testing.T) {
 	}
 }
 
+func TestBenchOptions(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"--runs", "0"}, {"--pairs", "2"}, {"--pairs", "2", "--blocked-customer", "--runs", "2"}, {"--skew", "1"},
+	} {
+		if err := run(t.Context(), append([]string{"bench"}, args...), nil, io.Discard, io.Discard); err == nil {
+			t.Errorf("%v: it runs", args)
+		}
+	}
+}
+
+// Runs of a pair take turns, so that a machine that gets slower does not count.
+func TestBenchPlan(t *testing.T) {
+	t.Parallel()
+	var blocked []bool
+	for _, one := range (&BenchCmd{Runs: 1, Pairs: 3, BlockedCustomer: true}).plan() {
+		blocked = append(blocked, one.BlockedCustomer)
+	}
+	if want := []bool{false, true, true, false, false, true}; !slices.Equal(blocked, want) {
+		t.Errorf("%v, want %v", blocked, want)
+	}
+	if n := len((&BenchCmd{Runs: 3}).plan()); n != 3 {
+		t.Errorf("%d runs, want 3", n)
+	}
+}
+
+func TestBenchSummary(t *testing.T) {
+	t.Parallel()
+	made := func(rate float64, blocked bool, inversions int) benchReport {
+		r := newBenchReport(&BenchCmd{Events: 1000, BlockedCustomer: blocked})
+		r.EventsPerSecond, r.TookSeconds, r.OrderLimitSeconds, r.Inversions = rate, 20, 10, inversions
+		r.compare(200)
+		return r
+	}
+	runs := []benchReport{made(300, false, 0), made(100, false, 1), made(120, false, 1)}
+	s := summarize(&BenchCmd{Runs: 3}, runs)
+	if s.EventsPerSecond != 120 || s.ShareOfBare != 0.6 || s.Spread["events_per_second"] != [2]float64{100, 300} || len(s.Runs) != 3 {
+		t.Errorf("medians: %+v", s)
+	}
+	// 1000 events in 20 s, of 100/s that the busiest customer permits.
+	if s.OrderPermits != 100 || s.ShareOfOrderLimit != 0.5 {
+		t.Errorf("permitted %v, reached %v of it", s.OrderPermits, s.ShareOfOrderLimit)
+	}
+	if s.Inversions != 2 || s.verdict() == nil {
+		t.Errorf("%d inversions, %v", s.Inversions, s.verdict())
+	}
+	runs = []benchReport{made(100, false, 0), made(90, true, 0), made(99, true, 0), made(100, false, 1)}
+	s = summarize(&BenchCmd{Pairs: 2, BlockedCustomer: true}, runs)
+	if s.EventsPerSecond != 94.5 || len(s.Pairs) != 2 || s.Pairs[1].With != 99 || math.Abs(*s.Slow-5.5) > 1e-9 || s.verdict() == nil {
+		t.Errorf("pairs: %+v", s)
+	}
+	var table, object strings.Builder
+	if err := s.tell(terminal{stdout: &table}, false); err != nil || !strings.Contains(table.String(), "slowed down by 5.5 % (median)") {
+		t.Errorf("%v\n%s", err, &table)
+	}
+	var told map[string]any
+	if err := s.tell(terminal{stdout: &object}, true); err != nil || json.Unmarshal([]byte(object.String()), &told) != nil ||
+		told["slow_down_percent"] == nil || len(told["run_reports"].([]any)) != 4 || told["events_per_second"] != 94.5 {
+		t.Errorf("%v\n%s", err, &object)
+	}
+	alone := summarize(&BenchCmd{Runs: 1}, runs[:1])
+	if alone.EventsPerSecond != 100 || alone.Runs != nil || alone.Spread != nil {
+		t.Errorf("one run: %+v", alone)
+	}
+}
+
 func TestBench(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -167,7 +235,7 @@ func TestBench(t *testing.T) {
 	}
 	for _, name := range []string{
 		"events_per_second", "share_of_bare_client", "p50_ms", "p99_ms", "cpu_seconds_per_1000_events", "peak_memory_bytes",
-		"bare_client_per_second", "share_of_order_limit", "most_in_flight",
+		"bare_client_per_second", "share_of_order_limit", "order_permits_per_second", "most_in_flight", "state_objects",
 	} {
 		if n, ok := r[name].(float64); !ok || n <= 0 {
 			t.Errorf("%s: %v", name, r[name])
@@ -180,6 +248,12 @@ func TestBench(t *testing.T) {
 	}
 	if n := r["most_in_flight"].(float64); n > 8 {
 		t.Errorf("%v calls in flight", n)
+	}
+	if n := r["state_objects"].(float64); n < 400 {
+		t.Errorf("%v objects of state after 400 events, each with a wallet of its own", n)
+	}
+	if points, ok := r["memory_series"].([]any); !ok || len(points) == 0 {
+		t.Errorf("memory: %v", r["memory_series"])
 	}
 	for _, name := range []string{"cpu", "alloc"} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() == 0 {

@@ -1,10 +1,8 @@
 package sandbox
 
 import (
-	"context"
-	"encoding/json"
-	"io"
-	"net"
+	"bytes"
+	"hash/maphash"
 	"net/http"
 	"strconv"
 	"strings"
@@ -18,8 +16,9 @@ type FastConfig struct {
 	Slow    map[string]time.Duration // latency by investor ID, instead of Latency
 }
 
-// Fast is as much of the API as a benchmark of clients calls, and as little as possible: tokens, investors whose KYC has
-// succeeded, and generic wallets, at a fixed latency. It validates nothing, and every investor exists.
+// Fast is as much of the API as a benchmark of clients calls, and as little as possible, since it shares the processor with
+// what is measured: tokens, investors whose KYC has succeeded, and generic wallets, at a fixed latency. It validates
+// nothing, and every investor exists.
 //
 // What it does not spare is what a benchmark has to prove: idempotency by key, and the audit of what it saw. A client shall
 // make the calls of one investor one at a time, their addresses rising (as strings, in any case of letters); of different
@@ -27,12 +26,16 @@ type FastConfig struct {
 type Fast struct {
 	cfg   FastConfig
 	token string
+	clock fastClock
+	seed  maphash.Seed
 
-	mu        sync.Mutex // guards the rest
-	keys      map[string]string
-	effects   map[string]bool // by address
+	mu        sync.Mutex        // guards the rest
+	made      uint64            // wallets, since the start
+	keys      map[uint64]uint64 // by the key's hash: number of the wallet, 0 while its call is in flight
+	effects   map[uint64]bool   // by the address's hash
 	investors map[string]*fastInvestor
 	inFlight  int
+	changed   time.Time // when inFlight did
 	audit     Audit
 }
 
@@ -50,11 +53,14 @@ type Audit struct {
 	Doubled    int `json:"doubled"`        // effects for an address that had one
 	Inversions int `json:"inversions"`     // effects before an earlier one of that investor, or while one was under way
 	InFlight   int `json:"most_in_flight"` // the most calls at a time
+	// CallSeconds is how long calls were in flight, all together: its growth, divided by the time that it took, is how
+	// many there were on average.
+	CallSeconds float64 `json:"call_seconds"`
 }
 
 // NewFast makes a Fast.
 func NewFast(cfg FastConfig) *Fast {
-	f := &Fast{cfg: cfg, token: newID()}
+	f := &Fast{cfg: cfg, token: newID(), seed: maphash.MakeSeed()}
 	f.Reset()
 	return f
 }
@@ -63,81 +69,103 @@ func NewFast(cfg FastConfig) *Fast {
 func (f *Fast) Reset() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.keys, f.effects, f.investors = map[string]string{}, map[string]bool{}, map[string]*fastInvestor{}
-	f.audit = Audit{InFlight: f.inFlight}
+	f.keys, f.effects, f.investors = map[uint64]uint64{}, map[uint64]bool{}, map[string]*fastInvestor{}
+	f.audit, f.changed = Audit{InFlight: f.inFlight}, time.Now()
 }
 
 // Audit gives what was seen.
 func (f *Fast) Audit() Audit {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.enter(0)
 	return f.audit
 }
 
-// Serve is like Server.Serve.
-func (f *Fast) Serve(ctx context.Context, ln net.Listener) error { return serve(ctx, ln, f.Handler()) }
-
-// Handler serves the calls under both prefixes, and the audit: GET /sandbox/audit gives it, DELETE resets it.
-func (f *Fast) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+tokenPath, func(w http.ResponseWriter, _ *http.Request) {
-		fastAnswer(w, http.StatusOK, `{"access_token":"`+f.token+`","token_type":"Bearer","expires_in":86400}`)
-	})
-	for _, prefix := range []string{current, older} {
-		mux.HandleFunc("GET "+prefix+"investors/{investor}/{$}", f.investor)
-		mux.HandleFunc("POST "+prefix+"investors/{investor}/wallets/eth-generic/{$}", f.wallet)
+// answer gives what is answered to a request, when it is time to.
+func (f *Fast) answer(r *http.Request, body []byte) (status int, text string) {
+	if r.URL.Path == tokenPath {
+		return http.StatusOK, `{"access_token":"` + f.token + `","token_type":"Bearer","expires_in":86400}`
 	}
-	mux.HandleFunc("GET /sandbox/audit", func(w http.ResponseWriter, _ *http.Request) { tell(w, http.StatusOK, f.Audit()) })
-	mux.HandleFunc("DELETE /sandbox/audit", does(f.Reset))
-	return mux
+	if r.URL.Path == auditPath {
+		if r.Method == http.MethodDelete {
+			f.Reset()
+		}
+		return http.StatusOK, string(mustJSON(f.Audit()))
+	}
+	path, ok := strings.CutPrefix(r.URL.Path, current+"investors/")
+	if !ok {
+		path, ok = strings.CutPrefix(r.URL.Path, older+"investors/")
+	}
+	investor, rest, cut := strings.Cut(path, "/")
+	switch {
+	case ok && cut && r.Method == http.MethodGet && rest == "":
+		return http.StatusOK, `{"id":` + strconv.Quote(investor) + `,"kyc_status":"` + KYCSuccess + `"}`
+	case ok && cut && r.Method == http.MethodPost && rest == "wallets/"+kindGeneric+"/":
+		return f.wallet(r, investor, body)
+	}
+	return http.StatusNotFound, `{"detail":"Not found."}`
 }
 
-func (f *Fast) investor(w http.ResponseWriter, r *http.Request) {
-	fastAnswer(w, http.StatusOK, `{"id":`+strconv.Quote(r.PathValue("investor"))+`,"kyc_status":"`+KYCSuccess+`"}`)
-}
+// auditPath is where the audit is: GET gives it, DELETE resets it.
+const auditPath = "/sandbox/audit"
 
-func (f *Fast) wallet(w http.ResponseWriter, r *http.Request) {
-	var body struct {
-		Address string `json:"address"`
+func (f *Fast) wallet(r *http.Request, investor string, body []byte) (status int, text string) {
+	address, ok := addressIn(body)
+	if !ok {
+		return http.StatusBadRequest, `{"detail":"JSON parse error."}`
 	}
-	raw, err := io.ReadAll(r.Body)
-	if err != nil || json.Unmarshal(raw, &body) != nil {
-		fastAnswer(w, http.StatusBadRequest, `{"detail":"JSON parse error."}`)
-		return
+	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); !ok || token != f.token {
+		return http.StatusUnauthorized, `{"detail":"Invalid token."}`
 	}
-	if r.Header.Get("Authorization") != "Bearer "+f.token {
-		fastAnswer(w, http.StatusUnauthorized, `{"detail":"Invalid token."}`)
-		return
-	}
-	investor, key := r.PathValue("investor"), r.Header.Get(keyHeader)
-	id, known := f.begin(investor, key, strings.ToLower(body.Address))
-	if known && id == "" {
+	key := maphash.String(f.seed, r.Header.Get(keyHeader))
+	number, known := f.begin(investor, key, strings.ToLower(address))
+	if known && number == 0 {
 		f.refuse()
-		fastAnswer(w, http.StatusConflict, `{"detail":"A call with this key is in flight."}`)
-		return
+		return http.StatusConflict, `{"detail":"A call with this key is in flight."}`
 	}
 	latency := f.cfg.Latency
 	if d, slow := f.cfg.Slow[investor]; slow {
 		latency = d
 	}
-	time.Sleep(latency) // a client that gives up does not stop it
-	if !known {
-		id = newID()
-	}
-	f.end(investor, key, id, known)
-	fastAnswer(w, http.StatusCreated, `{"id":"`+id+`","address":`+strconv.Quote(body.Address)+`,"kind":"`+kindGeneric+`"}`)
+	f.clock.sleep(latency) // a client that gives up does not stop it
+	number = f.end(investor, key, number)
+	return http.StatusCreated, `{"id":"` + fastID(number) + `","address":"` + address + `","kind":"` + kindGeneric + `"}`
 }
 
-// begin notes a call. If its key is known it gives the wallet's ID, empty while its first call is in flight.
-func (f *Fast) begin(investor, key, address string) (id string, known bool) {
+// addressIn finds the address in a wallet's JSON without decoding it.
+func addressIn(body []byte) (string, bool) {
+	_, rest, ok := bytes.Cut(body, []byte(`"address":"`))
+	address, _, whole := bytes.Cut(rest, []byte(`"`))
+	return string(address), ok && whole
+}
+
+// fastID gives the ID of a wallet by its number.
+func fastID(number uint64) string {
+	id := []byte("00000000-0000-4000-9000-000000000000")
+	for at := len(id) - 1; number > 0; at, number = at-1, number/16 {
+		id[at] = "0123456789abcdef"[number%16]
+	}
+	return string(id)
+}
+
+// enter notes that n more calls are in flight. The caller holds mu.
+func (f *Fast) enter(n int) {
+	now := time.Now()
+	f.audit.CallSeconds += float64(f.inFlight) * now.Sub(f.changed).Seconds()
+	f.changed = now
+	f.inFlight += n
+	f.audit.InFlight = max(f.audit.InFlight, f.inFlight)
+}
+
+// begin notes a call. If its key is known it gives the wallet's number, 0 while its first call is in flight.
+func (f *Fast) begin(investor string, key uint64, address string) (number uint64, known bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.inFlight++
+	f.enter(1)
 	f.audit.Calls++
-	f.audit.InFlight = max(f.audit.InFlight, f.inFlight)
-	if id, known = f.keys[key]; known {
+	if number, known = f.keys[key]; known {
 		f.audit.Repeats++
-		return id, true
+		return number, true
 	}
 	i := f.investors[investor]
 	if i == nil {
@@ -145,41 +173,38 @@ func (f *Fast) begin(investor, key, address string) (id string, known bool) {
 		f.investors[investor] = i
 	}
 	f.audit.Effects++
+	effect := maphash.String(f.seed, address)
 	switch {
-	case f.effects[address]:
+	case f.effects[effect]:
 		f.audit.Doubled++
 	case i.inFlight > 0 || address < i.last:
 		f.audit.Inversions++
 	}
-	f.keys[key], f.effects[address] = "", true
+	f.keys[key], f.effects[effect] = 0, true
 	i.last = max(i.last, address)
 	i.inFlight++
-	return "", false
+	return 0, false
 }
 
 func (f *Fast) refuse() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.inFlight--
+	f.enter(-1)
 }
 
-// end notes that a call is answered. One from before a Reset belongs to nobody.
-func (f *Fast) end(investor, key, id string, known bool) {
+// end notes that a call is answered, and gives its wallet's number: a new one if it has none. A call from before a Reset
+// belongs to nobody.
+func (f *Fast) end(investor string, key, number uint64) uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.inFlight--
-	i := f.investors[investor]
-	if known || i == nil {
-		return
+	f.enter(-1)
+	if number > 0 {
+		return number
 	}
-	i.inFlight--
-	f.keys[key] = id
-}
-
-func fastAnswer(w http.ResponseWriter, status int, body string) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, body) // a client that has gone is no news
+	f.made++
+	if i := f.investors[investor]; i != nil {
+		i.inFlight--
+		f.keys[key] = f.made
+	}
+	return f.made
 }
