@@ -32,6 +32,7 @@ type cli struct {
 	Kafka   KafkaCmd   `cmd:"" name:"kafka" help:"Run a command against a real Apache Kafka that lives as long as the command."`
 
 	benchCommands `embed:""`
+	chaosCommands `embed:""`
 }
 
 const description = `The Distributor Bridge without anything around it: a broker, the Distributor API and sample events, all on this

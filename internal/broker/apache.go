@@ -100,7 +100,10 @@ func (b *ApacheBroker) start(ctx context.Context) error {
 	defer log.Close()
 	b.cmd = b.java(context.WithoutCancel(ctx), "kafka.Kafka", b.settings())
 	b.cmd.Stdout, b.cmd.Stderr = log, log
-	b.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it does not outlive us
+	b.cmd.SysProcAttr = &syscall.SysProcAttr{
+		Setpgid:   true,            // Ctrl-C is for us, who end it when nobody needs it any more
+		Pdeathsig: syscall.SIGKILL, // it does not outlive us
+	}
 	if err := b.cmd.Start(); err != nil {
 		return fmt.Errorf("start Apache Kafka: %w", err)
 	}

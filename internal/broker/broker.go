@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -73,7 +74,8 @@ func (c Config) options() []kfake.Opt {
 	}
 	opts := []kfake.Opt{
 		kfake.NumBrokers(c.Brokers),
-		kfake.GroupMinSessionTimeout(c.MinSession),
+		// As a broker's configuration, which kfake tells those who ask for it; by its own option it would tell 6 s.
+		kfake.BrokerConfigs(map[string]string{"group.min.session.timeout.ms": strconv.FormatInt(c.MinSession.Milliseconds(), 10)}),
 	}
 	if len(c.Ports) > 0 {
 		opts = append(opts, kfake.Ports(c.Ports...))
