@@ -9,6 +9,10 @@ GO ?= go
 FUZZTIME ?= 20s
 # Options of make bench; distributor-sandbox bench --help tells them.
 BENCH ?=
+# How often make chaos kills and freezes, and more options; distributor-sandbox chaos --help tells them.
+KILLS ?= 5
+FREEZES ?= 2
+CHAOS ?=
 # What make test-kafka runs on the real broker.
 KAFKA_TESTS ?= ./...
 
@@ -64,6 +68,12 @@ fuzz: ## Each fuzz target for FUZZTIME (20s)
 .PHONY: bench
 bench: ## Measure the bridge: BENCH='--libs build/kafka/libs --in-flight 256' and the like
 	@$(GO) run ./cmd/distributor-sandbox bench $(BENCH)
+
+.PHONY: chaos
+chaos: $(KAFKA_LIBS)/.complete ## Kill, freeze and restart members and broker under load, and audit: KILLS=50 FREEZES=10 for all of it
+	@mkdir -p build/bin
+	$(GO) build -o build/bin/ ./cmd/distributor-bridge ./cmd/distributor-sandbox
+	@build/bin/distributor-sandbox chaos --libs $(KAFKA_LIBS) --trial rolling,kill=$(KILLS),broker,freeze=$(FREEZES) $(CHAOS)
 
 .PHONY: bench-go
 bench-go: ## All benchmarks of packages

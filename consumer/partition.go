@@ -35,7 +35,7 @@ type partition struct {
 	timer  *time.Timer // while run does: calls rung
 	rings  time.Time   // when; zero: it is not set
 	window *window
-	bytes  int       // of the payloads in the lanes' queues
+	bytes  int       // that the records in the lanes' queues take
 	full   bool      // the source is paused
 	next   int64     // the inbox offset that is to be delivered next
 	known  int64     // where the inbox ends, as last told
@@ -79,7 +79,7 @@ func (p *partition) deliver(got kafka.Fetched) {
 	}
 	for _, r := range got.Records {
 		p.window.take(r.Offset, r.Time)
-		p.bytes += len(r.Value)
+		p.bytes += weight(r)
 		l := p.lanes[string(r.Key)]
 		if l == nil {
 			l = &lane{customer: string(r.Key)}
@@ -205,7 +205,7 @@ func (p *partition) pop(l *lane) (kafka.Record, bool) {
 		return kafka.Record{}, false
 	}
 	r := l.queue[0]
-	p.bytes -= len(r.Value)
+	p.bytes -= weight(r)
 	l.queue[0] = kafka.Record{}
 	if l.queue = l.queue[1:]; len(l.queue) == 0 {
 		l.queue = nil
@@ -217,7 +217,7 @@ func (p *partition) pop(l *lane) (kafka.Record, bool) {
 func (p *partition) unpop(l *lane, r kafka.Record) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.bytes += len(r.Value)
+	p.bytes += weight(r)
 	l.queue = slices.Insert(l.queue, 0, r)
 	l.crowded = true
 }

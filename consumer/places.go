@@ -4,7 +4,7 @@ import "sync"
 
 // lanesPerCall is how many lanes may be at work for one call in flight: the others write to Kafka. With more of them intents
 // would be written long before their call's turn, which eats the lease. (The API's client limits the calls.)
-const lanesPerCall = 2
+const lanesPerCall = 3
 
 // places are those of the lanes at work, over all partitions. A partition may have all of them while no other wants one,
 // and its share at any time: one whose lanes all hang, at a sick broker, holds back no other.

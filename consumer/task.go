@@ -31,7 +31,7 @@ type task struct {
 	work   attempt.Work
 	item   *item         // nil for a record that is fresh from the inbox
 	record *kafka.Record // the inbox's; nil for a follow-up
-	pause  *backoff.ExponentialBackOff
+	pause  *backoff.ExponentialBackOff // nil until there is trouble
 	began  time.Time
 	again  time.Time       // of a fresh record: when a short trouble is to be over
 	was    outcome.Verdict // what it was held as
@@ -42,7 +42,7 @@ func (t *task) fresh() bool { return t.item == nil }
 
 // process does a record of the inbox. nil: its offset is done.
 func (p *partition) process(work context.Context, l *lane, record kafka.Record) error {
-	t := &task{lane: l, record: &record, began: time.Now(), pause: p.newPause()}
+	t := &task{lane: l, record: &record, began: time.Now()}
 	event, err := p.event(record)
 	if err != nil {
 		l.hand.turn(recording)
@@ -87,9 +87,6 @@ func (p *partition) settle(record kafka.Record, err error) error {
 // resume goes on with an item of the lane.
 func (p *partition) resume(work context.Context, l *lane, it *item) error {
 	t := &task{lane: l, home: it.key, item: it, began: time.Now(), work: attempt.Work{Offset: it.offset}}
-	if it.backoff == nil {
-		it.backoff = p.newPause()
-	}
 	t.pause = it.backoff
 	it.ready = false
 	if !it.behind {
@@ -178,6 +175,9 @@ func (p *partition) attempt(work context.Context, t *task) error {
 	t.work.Tries++
 	if t.work.Failed.IsZero() {
 		t.work.Failed = stamp()
+	}
+	if t.pause == nil {
+		t.pause = p.newPause()
 	}
 	pause := max(t.pause.NextBackOff(), v.After)
 	if !t.fresh() || time.Since(t.began)+pause > p.cfg.HoldAfter {

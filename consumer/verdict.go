@@ -67,7 +67,7 @@ func (p *partition) hold(ctx context.Context, t *task, run *attempt.Run, v *outc
 	if w.Since.IsZero() || w.Follow != "" && len(run.Results()) > 0 || t.was == outcome.Retrying && w.Held == outcome.Waiting {
 		w.Since = now
 	}
-	if v.Verdict != outcome.Retrying {
+	if v.Verdict != outcome.Retrying && t.pause != nil {
 		t.pause.Reset() // the trouble is over: the next one begins with a short pause
 	}
 	w.Due = p.dueAt(w, v, now)
@@ -83,7 +83,7 @@ func (p *partition) hold(ctx context.Context, t *task, run *attempt.Run, v *outc
 	}
 	changed := run.Changed()
 	if len(results) == 0 && len(changed) == 0 && p.unchanged(t, w) {
-		t.item.due = w.Due
+		t.item.due, t.item.backoff = w.Due, t.pause
 		return nil
 	}
 	c := newChange(p.store, t.lane.customer)

@@ -1,6 +1,10 @@
 package consumer
 
-import "time"
+import (
+	"time"
+
+	"distributor-bridge/internal/kafka"
+)
 
 // window keeps the offsets of one partition that were taken and are not committed yet, in their order. The offset to
 // commit is the first that is not done: whatever happens, what comes after it is delivered again.
@@ -56,4 +60,14 @@ func (w *window) commit() (offset int64, ok bool) {
 		return w.offsets[0], true // records that a compaction or a transaction left out may lie before it
 	}
 	return w.next, true
+}
+
+// weight gives roughly how many bytes of memory a record takes.
+func weight(r kafka.Record) int {
+	const record, header = 160, 48 // of the structs themselves
+	n := record + len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		n += header + len(h.Key) + len(h.Value)
+	}
+	return n
 }
