@@ -69,7 +69,7 @@ type Config struct {
 	Stall       time.Duration // after which a partition with work and without progress is taken anew; default 2 min
 	MaxInFlight int           // calls in flight, over all partitions: lanes at work are a few times as many; default 64
 	MaxWindow   int           // records of a partition taken and not done; default 10,000
-	MaxPayload  int           // bytes of memory of the records that wait for their lane, over all partitions; default 24 MiB
+	MaxPayload  int           // bytes of memory of the records that wait for their lane, over all partitions; default 8 MiB
 	MaxState    int           // bytes of one write to the state topic, as the topic takes it; default 1 MiB
 
 	// DeadLetterUnknown sends events of an unknown type to the dead letters; else they are skipped, with a report.
@@ -108,7 +108,7 @@ func (c Config) withDefaults() Config {
 		c.MaxWindow = 10_000
 	}
 	if c.MaxPayload == 0 {
-		c.MaxPayload = 24 << 20
+		c.MaxPayload = 8 << 20
 	}
 	if c.SendBefore == nil {
 		c.SendBefore = func(ctx context.Context, _ time.Time) context.Context { return ctx }

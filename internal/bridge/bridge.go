@@ -181,6 +181,9 @@ func (b *Bridge) close() {
 // report writes the one log line of an event, and tells whoever embeds the bridge. IDs only: no personal data.
 func (b *Bridge) report(r consumer.Report) {
 	line := b.cfg.Log.Info()
+	if r.Stage == consumer.StageIntake && r.Error == nil {
+		line = b.cfg.Log.Debug() // the event's one line comes when it is done
+	}
 	if r.Error != nil && r.Verdict != outcome.Done && r.Verdict != outcome.Waiting {
 		line = b.cfg.Log.Warn()
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"math"
+	"sync"
 	"time"
 )
 
@@ -38,7 +39,7 @@ func encodeCalls(calls []*call, at time.Time, who identity, sequence int32) []by
 		records += len(c.records)
 		most += c.size + (varintMost-1)*len(c.records) // their place in the batch may take more room than in the call
 	}
-	b := make([]byte, 0, sizePrefix+most)
+	b := emptyBatch(sizePrefix + most)
 	ms := uint64(at.UnixMilli())
 
 	b = binary.BigEndian.AppendUint32(b, 0)                 // size, below
@@ -131,4 +132,22 @@ func varintSize(v int64) int {
 // nextSequence is the sequence number after n records; they start again at 0 after 2³¹−1.
 func nextSequence(sequence int32, n int) int32 {
 	return int32((int64(sequence) + int64(n)) & math.MaxInt32)
+}
+
+// spare is memory of batches that nobody reads any more: acknowledged ones.
+var spare sync.Pool
+
+// emptyBatch gives memory for a batch of so many bytes.
+func emptyBatch(size int) []byte {
+	if b, ok := spare.Get().(*[]byte); ok && cap(*b) >= size {
+		return (*b)[:0]
+	}
+	return make([]byte, 0, max(size, 4<<10))
+}
+
+// reuse gives the memory of an acknowledged batch back. Not of any other: kafka-go may read it after the request is given up.
+func reuse(batch []byte) {
+	if cap(batch) <= 64<<10 {
+		spare.Put(&batch)
+	}
 }

@@ -103,6 +103,7 @@ func (l *lane) answered(sent *parcel) {
 		return
 	}
 	l.written(sent.calls, sent.base)
+	reuse(sent.batch)
 	p.leave()
 	if l.more() {
 		l.start()
@@ -307,8 +308,8 @@ func (l *lane) identify(ctx context.Context) error {
 // other: it stops, for good.
 func (l *lane) restart(cause error) (stop error) {
 	p := l.producer
-	p.client.log.Warn().Stringer("partition", l.tp).Err(cause).Msg("kafka: the order of writes is in doubt, starting anew")
 	if p.gate == nil {
+		p.client.log.Warn().Stringer("partition", l.tp).Err(cause).Msg("kafka: the order of writes is in doubt, starting anew")
 		l.inits = 0
 		return nil
 	}
@@ -318,6 +319,7 @@ func (l *lane) restart(cause error) (stop error) {
 		cause = fmt.Errorf("%w: it is not known whether the last write is in the log: %w", ErrFenced, cause)
 	}
 	p.stopped = cause
+	p.client.log.Warn().Stringer("partition", l.tp).Err(cause).Msg("kafka: writing has come to its end here")
 	return cause
 }
 
