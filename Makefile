@@ -89,4 +89,4 @@ $(KAFKA_LIBS)/.complete: $(KAFKA_POM)
 	@touch $@
 
 .PHONY: check
-check: lint test race crash test-kafka ## All of it: vet, lint, test, race, crash, test-kafka
+check: lint test race crash test-kafka chaos ## All of it: vet, lint, test, race, crash, test-kafka, chaos

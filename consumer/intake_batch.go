@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// batchBytes limits the payload of one append. It is far below what a topic takes by default (1 MiB).
+	// batchBytes limits the records of one append, as they are in memory. It is far below what a topic takes by default
+	// (1 MiB), and so are the batches that the engine fetches: a broker gives them whole.
 	batchBytes = 256 << 10
 
 	// mostRepeated is how many events of one customer a crash can make intake append twice: the subject's record knows
@@ -42,7 +43,7 @@ func newBatch(cfg Config, got kafka.Fetched) *batch {
 
 // fits tells whether an event of the customer may be appended with the others.
 func (b *batch) fits(customer string, from *kafka.Record) bool {
-	return b.size == 0 || b.size+len(from.Value) <= batchBytes && b.of[customer] < mostRepeated
+	return b.size == 0 || b.size+weight(*from) <= batchBytes && b.of[customer] < mostRepeated
 }
 
 // add adds an event as the inbox holds it: binary mode, with where it came from.
@@ -64,7 +65,7 @@ func (b *batch) add(e schemas.Event, from *kafka.Record) {
 		Topic: b.inbox, Partition: kafka.Partition(key, b.partitions), Key: key, Value: value, Headers: headers,
 	})
 	b.from = append(b.from, from)
-	b.size += len(from.Value)
+	b.size += weight(*from)
 	b.of[e.CustomerID]++
 }
 

@@ -28,7 +28,7 @@ var (
 func newSession(e *Engine, a *kafka.Assignment, numbers []int, end context.CancelCauseFunc) *session {
 	s := &session{
 		engine: e, a: a, end: end, lives: map[int]*life{},
-		fetcher: e.cfg.Client.Fetcher(kafka.FetcherConfig{ReadCommitted: true}),
+		fetcher: e.cfg.Client.Fetcher(kafka.FetcherConfig{ReadCommitted: true, PartitionMaxBytes: fetchBytes, MaxBytes: 16 * fetchBytes}),
 		places:  newPlaces(e.cfg.MaxInFlight, len(numbers)),
 	}
 	for _, number := range numbers {
@@ -47,6 +47,10 @@ func (s *session) owned() []*partition {
 	}
 	return owned
 }
+
+// fetchBytes is how much of a partition is fetched in one go: little, since a window that is full still takes what was under
+// way, and records take some times as much room in memory.
+const fetchBytes = 64 << 10
 
 // fetch delivers the inbox's records until ctx ends. It waits for no lane: a partition whose window is full pauses itself.
 func (s *session) fetch(ctx context.Context) {

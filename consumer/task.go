@@ -29,8 +29,8 @@ type task struct {
 	lane   *lane
 	home   string // key of the record that holds the work
 	work   attempt.Work
-	item   *item         // nil for a record that is fresh from the inbox
-	record *kafka.Record // the inbox's; nil for a follow-up
+	item   *item                       // nil for a record that is fresh from the inbox
+	record *kafka.Record               // the inbox's; nil for a follow-up
 	pause  *backoff.ExponentialBackOff // nil until there is trouble
 	began  time.Time
 	again  time.Time       // of a fresh record: when a short trouble is to be over
