@@ -41,11 +41,17 @@ func (c *runCommand) Run(ctx context.Context, world surroundings) error {
 	}
 	cfg.Log.Info().Str("version", cfg.Version).Strs("brokers", cfg.Kafka.Brokers).Str("group", cfg.Group.Name).
 		Strs("upstream", cfg.Topics.Upstream).Str("api", cfg.API.BaseURL+cfg.API.Prefix).Msg("started")
-	defer context.AfterFunc(ctx, func() {
+	said := make(chan struct{})
+	unsaid := context.AfterFunc(ctx, func() {
+		defer close(said)
 		cfg.Log.Info().Stringer("at_most", cfg.Rules.Drain).
 			Msg("stopping: calls in flight come to their end; a second signal ends at once")
-	})()
-	if err := b.Run(ctx); err != nil {
+	})
+	err = b.Run(ctx)
+	if !unsaid() {
+		<-said // a bridge with nothing in hand ends sooner than that is written: the lines keep their order
+	}
+	if err != nil {
 		return fmt.Errorf("run: %w", err)
 	}
 	cfg.Log.Info().Msg("stopped")
