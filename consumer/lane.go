@@ -30,7 +30,12 @@ type lane struct {
 	hand  hand
 	task  *task   // what a pause has interrupted
 	items []*item // what the customer's records hold, by offset
+	// owed is the inbox offset up to which an owner before this one has recorded outcomes that it may not have published; -1 if
+	// there are none. Until it is delivered again no item goes on: news of an object must not come before what made it.
+	owed int64
 }
+
+func newLane(customer string) *lane { return &lane{customer: customer, owed: -1} }
 
 // item is work in a record that the lane has to come back to: held events, follow-ups, and the first of those behind.
 type item struct {

@@ -99,7 +99,7 @@ func TestLane(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var m laneModel
-		l := &lane{customer: "c"}
+		l := newLane("c")
 		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 		offset := int64(0)
 		records := map[string]*state.Record{}
@@ -196,7 +196,7 @@ func TestLane(t *testing.T) {
 				it.ready, it.due = false, f.due
 			},
 			"restart": func(t *rapid.T) {
-				l = &lane{customer: "c"}
+				l = newLane("c")
 				for _, key := range laneKeys {
 					l.sync(key, records[key])
 				}
@@ -258,7 +258,7 @@ func TestSyncKeepsSchedule(t *testing.T) {
 	r := state.NewRecord()
 	r.Put(attempt.Work{Offset: 1, Follow: "status", Held: outcome.Retrying, Due: now})
 	r.Put(attempt.Work{Offset: 2, Held: outcome.Done}) // under attempt: not the lane's
-	l := &lane{}
+	l := newLane("")
 	l.sync("order/1", r)
 	if len(l.items) != 1 || !l.items[0].due.Equal(now) {
 		t.Fatalf("%d items", len(l.items))
@@ -279,7 +279,7 @@ func TestSyncKeepsSchedule(t *testing.T) {
 func TestOneAlarm(t *testing.T) {
 	t.Parallel()
 	p := &partition{lanes: map[string]*lane{}}
-	l := &lane{customer: "c", task: &task{again: time.Now().Add(time.Hour)}}
+	l := &lane{customer: "c", owed: -1, task: &task{again: time.Now().Add(time.Hour)}}
 	p.lanes["c"] = l
 	for range 100 {
 		p.rest(l)
@@ -313,7 +313,7 @@ func TestAlarms(t *testing.T) {
 		var a alarms
 		lanes := make([]*lane, 8)
 		for i := range lanes {
-			lanes[i] = &lane{}
+			lanes[i] = newLane("")
 		}
 		for range rapid.IntRange(0, 50).Draw(t, "changes") {
 			l := rapid.SampledFrom(lanes).Draw(t, "lane")

@@ -124,8 +124,9 @@ func (l *life) flow(take, root context.Context, p *partition) error {
 	defer stop()
 	work, release := drainingIn(root, take, e.cfg.Drain)
 	defer release()
+	next := p.next // before others know p
 	l.set(p)
-	l.session.fetcher.Set(p.source.tp, p.next)
+	l.session.fetcher.Set(p.source.tp, next)
 	var committing sync.WaitGroup
 	committing.Go(func() { p.commitEvery(take, l.session.a) })
 

@@ -41,6 +41,8 @@ type partition struct {
 	known  int64     // where the inbox ends, as last told
 	moved  time.Time // when an offset was done last, or the first was taken, or the inbox was told to have no more
 	worked bool      // something was done
+	lost   bool      // what comes next is not in the inbox any more: the partition stands still
+	over   bool      // run has ended
 	failed error     // the first failure: the partition is to be given up
 }
 
@@ -52,9 +54,12 @@ func newPartition(cfg *Config, number int, store *state.Store, next int64) *part
 		lanes: map[string]*lane{}, window: newWindow(), next: next, known: next, moved: time.Now(),
 	}
 	for _, customer := range store.Busy() {
-		l := &lane{customer: customer}
+		l := newLane(customer)
 		for _, e := range store.Live(customer) {
 			l.sync(e.Key, e.Record)
+			if e.Record.Last != nil && e.Record.Seen >= next {
+				l.owed = max(l.owed, e.Record.Seen)
+			}
 		}
 		l.wakeAll(p.records(l))
 		if len(l.items) > 0 {
@@ -70,7 +75,14 @@ func newPartition(cfg *Config, number int, store *state.Store, next int64) *part
 func (p *partition) deliver(got kafka.Fetched) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.over {
+		return
+	}
 	if got.From != p.next {
+		p.source.set(p.next) // whatever has come in between: from here it goes on
+		if p.full {
+			p.source.pause()
+		}
 		return
 	}
 	p.next, p.known = got.Next, got.HighWatermark
@@ -82,7 +94,7 @@ func (p *partition) deliver(got kafka.Fetched) {
 		p.bytes += weight(r)
 		l := p.lanes[string(r.Key)]
 		if l == nil {
-			l = &lane{customer: string(r.Key)}
+			l = newLane(string(r.Key))
 			p.lanes[l.customer] = l
 		}
 		l.queue = append(l.queue, r)
@@ -159,13 +171,16 @@ func (p *partition) run(take, work context.Context, stop, cut func()) error {
 	p.stop, p.cut = stop, cut
 	p.spawn = func(l *lane) { p.workers.Go(func() { p.serve(take, work, l) }) }
 	p.timer = time.AfterFunc(time.Hour, p.rung)
+	if p.failed != nil {
+		stop()
+	}
 	p.ring()
 	p.mu.Unlock()
 
 	<-take.Done()
 
 	p.mu.Lock()
-	p.spawn = nil
+	p.spawn, p.over = nil, true
 	p.timer.Stop()
 	p.mu.Unlock()
 	p.workers.Wait()
@@ -182,6 +197,12 @@ func (p *partition) records(l *lane) func(key string) *state.Record {
 type source struct {
 	fetcher *kafka.Fetcher
 	tp      kafka.TopicPartition
+}
+
+func (s source) set(offset int64) {
+	if s.fetcher != nil {
+		s.fetcher.Set(s.tp, offset)
+	}
 }
 
 func (s source) pause() {

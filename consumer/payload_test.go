@@ -11,7 +11,7 @@ import (
 // A lane that lives on does not keep the payloads of what it has done.
 func TestLaneKeepsNoPayload(t *testing.T) {
 	p := &partition{lanes: map[string]*lane{}}
-	l := &lane{customer: "c1"}
+	l := newLane("c1")
 	value := make([]byte, 1<<20)
 	kept := weak.Make(&value[0])
 	l.queue = append(l.queue, kafka.Record{Value: value})

@@ -1,6 +1,9 @@
 package consumer
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // lanesPerCall is how many lanes may be at work for one call in flight: the others write to Kafka. With more of them intents
 // would be written long before their call's turn, which eats the lease. (The API's client limits the calls.)
@@ -79,4 +82,5 @@ func (pl *places) leave(p *partition) {
 	pl.mu.Lock()
 	defer pl.mu.Unlock()
 	delete(pl.of, p)
+	pl.waiting = slices.DeleteFunc(pl.waiting, func(w *partition) bool { return w == p })
 }

@@ -67,6 +67,7 @@ func (s *session) fetch(ctx context.Context) {
 			case errors.Is(got.Err, kafka.ErrOutOfRange):
 				log.Error().Err(got.Err).Int("partition", got.Partition).Int64("wanted", got.Next).Int64("start", got.LogStart).
 					Msg("the first offset not done is not in the inbox any more: events were lost; the partition stands still")
+				p.lose()
 			case got.Err != nil:
 				log.Warn().Err(got.Err).Int("partition", got.Partition).Msg("inbox cannot be fetched")
 			default:

@@ -104,8 +104,9 @@ type hang struct {
 	lag      int64
 }
 
-// hang looks for what the partition hangs at. A handler at work explains that nothing gets done (it has a limit of its
-// own), and so do a pause in a short trouble, and a subject that holds as much as it may.
+// hang looks for what the partition hangs at: the fetch, or the lane that has the oldest record. That it is handled explains
+// that nothing gets done (handlers have a limit of their own), and so do a pause in a short trouble, and a subject that holds
+// as much as it may. Other lanes explain nothing: what they get done moves the clock anyway.
 func (p *partition) hang(now time.Time) hang {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -114,19 +115,21 @@ func (p *partition) hang(now time.Time) hang {
 	h.offset = offset
 	if !some {
 		h.offset, h.at = p.next, "fetch"
-		if h.lag == 0 {
+		if h.lag == 0 || p.lost {
 			return h
 		}
 	}
 	for _, l := range p.lanes {
 		step, since := l.hand.doing(now)
+		mine := step != resting && l.hand.offset.Load() == offset || l.paused && l.task != nil && l.task.record.Offset == offset ||
+			len(l.queue) > 0 && l.queue[0].Offset == offset
+		if !some || !mine {
+			continue
+		}
 		if l.paused || l.crowded || step == handling {
 			p.moved = now // the clock begins when that ends
 		}
-		mine := step != resting && l.hand.offset.Load() == offset || len(l.queue) > 0 && l.queue[0].Offset == offset
-		if some && mine {
-			h.customer, h.at, h.since = l.customer, step.String(), since
-		}
+		h.customer, h.at, h.since = l.customer, step.String(), since
 	}
 	h.idle = now.Sub(p.moved)
 	return h
@@ -140,6 +143,13 @@ func (p *partition) told(end int64) {
 	if p.window.open() == 0 && p.known <= p.next {
 		p.moved = time.Now()
 	}
+}
+
+// lose takes note that what comes next is not in the inbox any more: nothing that the watchdog does can bring it back.
+func (p *partition) lose() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lost = true
 }
 
 // longest gives how long a lane has been at one thing, of all the longest.

@@ -28,6 +28,7 @@ func (p *partition) serve(take, work context.Context, l *lane) {
 		l = p.turn(l, p.step(take, work, l))
 	}
 	p.places.give(p)
+	p.kick() // one that made room for another partition gets its place back in turn, or is known to wait
 }
 
 // step does one thing of the lane.
@@ -41,7 +42,7 @@ func (p *partition) step(take, work context.Context, l *lane) error {
 		defer l.hand.end()
 		return p.settle(*t.record, p.attempt(work, t))
 	}
-	if len(l.items) > 0 {
+	if len(l.items) > 0 && l.owed < 0 {
 		if it := l.next(p.records(l), time.Now()); it != nil {
 			l.hand.begin(it.offset)
 			defer l.hand.end()
@@ -59,7 +60,11 @@ func (p *partition) step(take, work context.Context, l *lane) error {
 		p.cfg.Log.Error().Int("partition", p.number).Str("customer", l.customer).Int64("offset", record.Offset).
 			Msg("too many events of one subject are held: the customer's later ones are not taken until there is room")
 		p.unpop(l, record)
+		l.owed = -1
 		return err
+	}
+	if record.Offset >= l.owed {
+		l.owed = -1
 	}
 	return p.settle(record, err)
 }
@@ -123,9 +128,12 @@ func (p *partition) kick() {
 
 // rest ends a lane's run, and sets its alarm; p.mu is held.
 func (p *partition) rest(l *lane) {
-	if l.task != nil {
+	switch {
+	case l.task != nil:
 		l.paused, l.wake = true, l.task.again
-	} else {
+	case l.owed >= 0:
+		l.wake = time.Time{} // the record comes first
+	default:
 		l.wake = l.earliest(p.records(l))
 	}
 	if l.wake.IsZero() && len(l.items) == 0 && len(l.queue) == 0 {

@@ -143,6 +143,7 @@ func (r *trial) settled(ctx context.Context) (string, error) {
 		want = append(want, m.name)
 	}
 	slices.Sort(have)
+	slices.Sort(want)
 	switch {
 	case !slices.Equal(have, want):
 		return fmt.Sprintf("the group has the members %v", have), nil

@@ -3,13 +3,43 @@ package distributor_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
 
 	"distributor-bridge/internal/distributor"
 )
+
+// TestBaseURL: with a path or without, with a slash at its end or without, the request line names the resource from the root on.
+func TestBaseURL(t *testing.T) {
+	t.Parallel()
+	for _, base := range []string{"", "/", "/api", "/api/"} {
+		t.Run(base, func(t *testing.T) {
+			t.Parallel()
+			lines := make(chan string, 2) // the token is asked for by another way
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				if strings.HasSuffix(r.URL.Path, "oauth/token") {
+					_, _ = io.WriteString(w, `{"access_token":"t","token_type":"Bearer","expires_in":60}`)
+					return
+				}
+				lines <- r.RequestURI
+				_, _ = io.WriteString(w, `{"id":"`+someID+`","kyc_status":"PENDING"}`)
+			}))
+			t.Cleanup(s.Close)
+			c := newClient(t, s.URL, func(cfg *distributor.Config) { cfg.BaseURL = s.URL + base })
+			if _, err := c.Investor(t.Context(), someID); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := <-lines, strings.TrimSuffix(base, "/")+"/distributor/v2/investors/"+someID+"/"; got != want {
+				t.Errorf("asked for %s, want %s", got, want)
+			}
+		})
+	}
+}
 
 // TestCalls holds every call to its method, path, body and answer, as distributor-api.md has them.
 func TestCalls(t *testing.T) {

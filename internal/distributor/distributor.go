@@ -72,7 +72,8 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	root := base.JoinPath(cfg.Prefix)
-	root.Host = strings.TrimSuffix(root.Host, ":") // as net/http does for the Host header
+	root.Path = "/" + strings.TrimPrefix(root.Path, "/") // JoinPath gives none to a base without a path, and the wire needs it
+	root.Host = strings.TrimSuffix(root.Host, ":")       // as net/http does for the Host header
 	return &Client{
 		cfg:       cfg,
 		root:      root,

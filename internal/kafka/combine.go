@@ -165,6 +165,7 @@ func (cb *combiner) take(q *queue) []*parcel {
 		taken = append(taken, p)
 	}
 	q.waiting = left
+	cb.rouse(q) // they do not wait for the end of this request
 	return taken
 }
 

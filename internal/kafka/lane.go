@@ -353,12 +353,13 @@ func (l *lane) verdict(ctx context.Context, err error, began time.Time) verdict 
 	return refused
 }
 
-// maybeWritten: after this error of a try, the batch may be in the log.
+// maybeWritten: after this error of a try, the batch may be in the log. A leader that has written it, and is put down before
+// the replicas have it, answers that it does not lead (6) or does not know the partition (3).
 func maybeWritten(err error) bool {
 	var c codeError
 	if errors.As(err, &c) {
 		return c.is(kafkago.Unknown, kafkago.RequestTimedOut, kafkago.NotEnoughReplicasAfterAppend,
-			kafkago.NetworkException, kafkago.KafkaStorageError)
+			kafkago.NetworkException, kafkago.KafkaStorageError, kafkago.NotLeaderForPartition, kafkago.UnknownTopicOrPartition)
 	}
 	return !errors.Is(err, errStale)
 }
