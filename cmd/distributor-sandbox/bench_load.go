@@ -81,8 +81,9 @@ func (w *workload) event(name, id string, customer int, data any) (schemas.Event
 	}, nil
 }
 
-// loadBatch is how many events are written at a time: many, since they are waited for.
-const loadBatch = 5000
+// loadBatch is how many events are written at a time: many, since they are waited for, but no more than a topic with one
+// partition takes as one batch (1 MiB).
+const loadBatch = 2000
 
 // loader writes events upstream, many at a time.
 type loader struct {
