@@ -70,13 +70,6 @@ func (pl *places) crowded(p *partition) bool {
 	return false
 }
 
-// working gives how many places are taken.
-func (pl *places) working() int {
-	pl.mu.Lock()
-	defer pl.mu.Unlock()
-	return pl.taken
-}
-
 // leave forgets a partition, all of whose workers have ended.
 func (pl *places) leave(p *partition) {
 	pl.mu.Lock()

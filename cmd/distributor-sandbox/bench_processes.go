@@ -27,26 +27,12 @@ type benchBrokerCmd struct {
 func (c *benchBrokerCmd) Run(ctx context.Context, t terminal) error {
 	ctx, cancel := obey(ctx, os.Stdin, func(string) {})
 	defer cancel()
-	if c.Libs == "" {
-		b, err := broker.Start(broker.Config{})
-		if err != nil {
-			return err
-		}
-		defer b.Close()
-		if err := say(t.stdout, hello{Addrs: b.Addrs()}); err != nil {
-			return err
-		}
-		<-ctx.Done()
-		return nil
-	}
 	dir, err := os.MkdirTemp("", "distributor-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // it is in the system's temporary folder
-	starting, stop := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("no answer within %s", startLimit))
-	b, err := broker.Apache(starting, broker.ApacheConfig{Libs: c.Libs, Dir: dir})
-	stop()
+	b, err := c.start(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -56,6 +42,22 @@ func (c *benchBrokerCmd) Run(ctx context.Context, t terminal) error {
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// brokerProcess is what a broker of either kind can do here.
+type brokerProcess interface {
+	Addrs() []string
+	Close()
+}
+
+// start starts the broker; a real one keeps its data in dir.
+func (c *benchBrokerCmd) start(ctx context.Context, dir string) (brokerProcess, error) {
+	if c.Libs == "" {
+		return broker.Start(broker.Config{})
+	}
+	ctx, stop := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("no answer within %s", startLimit))
+	defer stop()
+	return broker.Apache(ctx, broker.ApacheConfig{Libs: c.Libs, Dir: dir})
 }
 
 // benchAPICmd is the API's process.

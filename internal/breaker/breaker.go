@@ -190,11 +190,14 @@ func (b *Breaker) failure(customer string) {
 
 // turn goes into another state; b.mu is held.
 func (b *Breaker) turn(to State) {
-	line := b.cfg.Log.Info()
-	if to == Open {
-		line = b.cfg.Log.Error()
+	line, words := b.cfg.Log.Info(), "the service answers again: work begins again, slowly"
+	switch to {
+	case Open:
+		line, words = b.cfg.Log.Error(), "many customers' calls fail: the service is only probed until it answers"
+	case Closed:
+		words = "the service is back: work goes on without a limit"
 	}
-	line.Stringer("was", b.state).Stringer("is", to).Int("customers", len(b.failing)).Dur("probe_ms", b.probe).Msg("breaker")
+	line.Stringer("was", b.state).Stringer("is", to).Int("customers", len(b.failing)).Dur("probe_ms", b.probe).Msg(words)
 	b.state = to
 	clear(b.failing)
 }

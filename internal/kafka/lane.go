@@ -319,7 +319,8 @@ func (l *lane) restart(cause error) (stop error) {
 		cause = fmt.Errorf("%w: it is not known whether the last write is in the log: %w", ErrFenced, cause)
 	}
 	p.stopped = cause
-	p.client.log.Warn().Stringer("partition", l.tp).Err(cause).Msg("kafka: writing has come to its end here")
+	p.client.log.Warn().Stringer("partition", l.tp).Err(cause).
+		Msg("kafka: fenced, or the order is in doubt: nothing more is written; the partition is taken anew")
 	return cause
 }
 
