@@ -65,6 +65,7 @@ func New(cfg Config) (*Bridge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
+	connection.Topics = cfg.Topics.all() // else the brokers would be asked for all topics of the cluster, all the time
 	client, err := kafka.New(connection)
 	if err != nil {
 		return nil, fmt.Errorf("kafka: %w", err)
@@ -95,7 +96,7 @@ func (b *Bridge) stages(contract *schemas.Contract, work *handlers.Handlers) con
 		},
 		HoldAfter: cfg.Rules.HoldAfter, MaxWait: cfg.Rules.MaxWait, Poll: cfg.Rules.PollInterval,
 		RetryFirst: cfg.Rules.Retry.Initial, RetryMost: cfg.Rules.Retry.Max,
-		Lease: cfg.Rules.Lease, Drain: cfg.Rules.Drain, MaxInFlight: cfg.Rules.MaxInFlight,
+		Lease: cfg.Rules.Lease, CommitEvery: cfg.Rules.CommitEvery, Drain: cfg.Rules.Drain, MaxInFlight: cfg.Rules.MaxInFlight,
 		SendBefore:        distributor.SendBefore,
 		MaxState:          cfg.Topics.MaxMessageBytes,
 		DeadLetterUnknown: cfg.UnknownTypes == "dead_letter",

@@ -64,6 +64,11 @@ type Kafka struct {
 	ClientID string `koanf:"client_id"`
 	TLS      TLS    `koanf:"tls"`
 	SASL     SASL   `koanf:"sasl"`
+	// MetadataAge is how old the knowledge of who leads what may be. It is asked for about twice as often, and after each
+	// answer that says otherwise. New and missing topics are looked for after five times as long.
+	MetadataAge time.Duration `koanf:"metadata_age"`
+	// FetchWait is how long a broker keeps a request for records while there are none.
+	FetchWait time.Duration `koanf:"fetch_wait"`
 }
 
 // TLS is how connections to the brokers are encrypted.
@@ -210,6 +215,9 @@ type Rules struct {
 	Retry        Retry         `koanf:"retry"`
 	// Lease is how long an acknowledged write to state allows calls, before it has to be renewed. Shorter than Group.Session.
 	Lease time.Duration `koanf:"lease"`
+	// CommitEvery is how often offsets of what is done are committed. What was not yet is known again after a crash, and done
+	// without a call.
+	CommitEvery time.Duration `koanf:"commit_every"`
 	// Drain is how long calls in flight may take to end when the program stops or loses a partition. A container's grace
 	// period (terminationGracePeriodSeconds) has to be longer.
 	Drain time.Duration `koanf:"drain"`
@@ -241,7 +249,7 @@ const day = 24 * time.Hour
 // Default gives the configuration that holds where nothing is given. It is not complete: Validate tells what is required.
 func Default() Config {
 	return Config{
-		Kafka: Kafka{ClientID: "distributor-bridge"},
+		Kafka: Kafka{ClientID: "distributor-bridge", MetadataAge: time.Second, FetchWait: 500 * time.Millisecond},
 		Group: Group{Name: "distributor-bridge", Heartbeat: time.Second, Session: 20 * time.Second, Rebalance: time.Minute},
 		Topics: Topics{
 			Prefix: "distributor.",
@@ -270,7 +278,7 @@ func Default() Config {
 			KeyRetention: 20 * time.Hour, Margin: 10 * time.Minute, Quiet: time.Minute, HoldAfter: 10 * time.Second,
 			MaxWait: 30 * day, MaxInFlight: 64, PollInterval: 5 * time.Second,
 			Retry: Retry{Initial: 500 * time.Millisecond, Max: time.Minute},
-			Lease: 10 * time.Second, Drain: 25 * time.Second,
+			Lease: 10 * time.Second, CommitEvery: time.Second, Drain: 25 * time.Second,
 			FinalStatuses: []string{"DELIVERED", "KYC_INSUFFICIENT"}, CreditAt: "PAID",
 		},
 		Logging: Logging{Level: "info", Format: "auto"},

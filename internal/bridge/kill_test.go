@@ -74,13 +74,12 @@ func TestDownForLong(t *testing.T) {
 		result string
 		calls  int // of POST investments/
 	}{
-		{"while the key is kept", 30 * time.Minute, "order credit.succeeded", 2},
-		{"longer than the key is kept", 90 * time.Minute, "order event.unresolved", 1},
+		{"while the key is kept", 19 * time.Hour, "order credit.succeeded", 2},
+		{"longer than the key is kept", 30 * time.Hour, "order event.unresolved", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newPipes(t, sandbox.Config{Idempotency: sandbox.Idempotency{Retention: 65 * time.Minute}})
-				w.cfg.Rules.KeyRetention, w.cfg.Rules.Margin = time.Hour, time.Minute
+				w := newPipes(t, sandbox.Config{})
 				k := &killer{after: true, dead: make(chan struct{})}
 				k.strikes = func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/investments/") }
 				w.intercept(k.handler)

@@ -21,6 +21,7 @@ func (c *Config) kafkaConfig() (kafka.Config, error) {
 		SASL: kafka.SASL{
 			Mechanism: c.Kafka.SASL.Mechanism, User: c.Kafka.SASL.User, Password: string(c.Kafka.SASL.Password),
 		},
+		MetadataAge: c.Kafka.MetadataAge, FetchWait: c.Kafka.FetchWait,
 		Dial: c.Dial,
 		Log:  c.Log,
 	}
@@ -67,6 +68,7 @@ func (c *Config) groupConfig() kafka.GroupConfig {
 		SessionTimeout:    c.Group.Session,
 		RebalanceTimeout:  c.Group.Rebalance,
 		Drain:             c.Rules.Drain,
+		TopicPoll:         5 * c.Kafka.MetadataAge,
 	}
 }
 

@@ -28,6 +28,12 @@ func (t Topics) Names() TopicNames {
 	}
 }
 
+// all gives the bridge's own topics and upstream's.
+func (t Topics) all() []string {
+	n := t.Names()
+	return append([]string{n.Inbox, n.Results, n.DeadLetters, n.State, n.Hints}, t.Upstream...)
+}
+
 // keyedTopic is a topic and the key of the configuration that names it.
 type keyedTopic struct{ key, topic string }
 
@@ -65,10 +71,9 @@ func TopicSpecs(c Config) []kafka.TopicSpec {
 		}
 	}
 	state := timed(0, t.MaxMessageBytes)
-	delete(state, "retention.ms")
-	delete(state, "retention.bytes")
 	maps.Copy(state, map[string]string{
 		"cleanup.policy":   "compact",
+		"retention.ms":     "-1", // compaction does not look at it, but somebody may add delete to the policy
 		"compression.type": "producer",
 		// All of it is read whenever a partition is taken: keep little more than the last record of each object.
 		"min.cleanable.dirty.ratio": "0.1",

@@ -40,6 +40,8 @@ func (c *Config) checkKafka(p *config.Problems) {
 	if !c.Kafka.TLS.Enabled && c.Kafka.TLS != (TLS{}) {
 		p.Add("kafka.tls.enabled", "is false, but files are given")
 	}
+	positive(p, "kafka.metadata_age", c.Kafka.MetadataAge)
+	positive(p, "kafka.fetch_wait", c.Kafka.FetchWait)
 	if !plainName.MatchString(c.Group.Name) {
 		p.Add("group.name", "want letters, digits and . _ -")
 	}
@@ -157,7 +159,7 @@ func (c *Config) checkRules(p *config.Problems) {
 	}{
 		{"rules.key_retention", r.KeyRetention}, {"rules.quiet", r.Quiet}, {"rules.hold_after", r.HoldAfter},
 		{"rules.max_wait", r.MaxWait}, {"rules.poll_interval", r.PollInterval}, {"rules.retry.initial", r.Retry.Initial},
-		{"rules.lease", r.Lease}, {"rules.drain", r.Drain},
+		{"rules.lease", r.Lease}, {"rules.commit_every", r.CommitEvery}, {"rules.drain", r.Drain},
 	} {
 		positive(p, d.key, d.value)
 	}

@@ -154,7 +154,7 @@ func (w *world) config(brokers []string) bridge.Config {
 // open connects those who emit and read, and makes the topics.
 func (w *world) open() {
 	w.t.Helper()
-	client, err := kafka.New(kafka.Config{Brokers: w.cfg.Kafka.Brokers, Dial: w.cfg.Dial})
+	client, err := kafka.New(kafka.Config{Brokers: w.cfg.Kafka.Brokers, Dial: w.cfg.Dial, MetadataAge: time.Hour})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -74,8 +74,12 @@ func (c Config) options() []kfake.Opt {
 	}
 	opts := []kfake.Opt{
 		kfake.NumBrokers(c.Brokers),
-		// As a broker's configuration, which kfake tells those who ask for it; by its own option it would tell 6 s.
-		kfake.BrokerConfigs(map[string]string{"group.min.session.timeout.ms": strconv.FormatInt(c.MinSession.Milliseconds(), 10)}),
+		// As a broker's configuration, which kfake tells those who ask for it; by its own option it would tell 6 s. Kafka's most
+		// is 30 min.
+		kfake.BrokerConfigs(map[string]string{
+			"group.min.session.timeout.ms": strconv.FormatInt(c.MinSession.Milliseconds(), 10),
+			"group.max.session.timeout.ms": "1800000",
+		}),
 	}
 	if len(c.Ports) > 0 {
 		opts = append(opts, kfake.Ports(c.Ports...))

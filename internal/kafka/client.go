@@ -48,7 +48,8 @@ func New(cfg Config) (*Client, error) {
 		transport: &kafkago.Transport{
 			Dial:           cs.dial,
 			DialTimeout:    dialTimeout,
-			MetadataTTL:    metadataTTL,
+			MetadataTTL:    cfg.MetadataAge,
+			IdleTimeout:    idleTimeout,
 			MetadataTopics: slices.Clone(cfg.Topics),
 			ClientID:       cfg.ClientID,
 			TLS:            cfg.TLS,
@@ -59,8 +60,9 @@ func New(cfg Config) (*Client, error) {
 	return client, nil
 }
 
-// metadataTTL is how old kafka-go's copy of the metadata, by which it finds leaders, may be.
-const metadataTTL = time.Second
+// idleTimeout is longer than the time between two looks of a member that has nothing to do, lest each of them connect anew, and
+// shorter than after what brokers, and what lies between, close an idle connection: 4 to 10 min.
+const idleTimeout = 2 * time.Minute
 
 // Close drops the connections. Everything made from the Client must have ended before.
 func (c *Client) Close() {
@@ -73,10 +75,15 @@ func (c *Client) Close() {
 
 // send makes one request, once. kafka-go waits for ever without a deadline, so each has one.
 func (c *Client) send(ctx context.Context, req protocol.Message) (protocol.Message, error) {
+	return c.sendWithin(ctx, c.cfg.Timeout, req)
+}
+
+// sendWithin is send with a limit of the request's own.
+func (c *Client) sendWithin(ctx context.Context, limit time.Duration, req protocol.Message) (protocol.Message, error) {
 	if c.closed.Load() {
 		return nil, ErrClosed
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	res, err := c.transport.RoundTrip(ctx, c.addr, req)
 	if r, ok := res.(reply); ok {

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -32,6 +33,11 @@ type Config struct {
 	// Timeout limits every single request, dialing included: what has no answer by then is repeated or reported.
 	// Default: 10 s.
 	Timeout time.Duration
+	// MetadataAge is how old the client's copy of who leads what may be: it is asked for anew twice as often, and after each
+	// answer that says otherwise. Default: 1 s.
+	MetadataAge time.Duration
+	// FetchWait is how long a broker keeps a request for records that it does not have yet. Default: 500 ms.
+	FetchWait time.Duration
 	// Log takes what is worth an operator's notice: retries, rebalances, missing topics. The zero value is silent.
 	Log zerolog.Logger
 }
@@ -95,10 +101,18 @@ func (c Config) Validate() error {
 	if c.Timeout < 0 {
 		errs = append(errs, fmt.Errorf("timeout: %s is negative", c.Timeout))
 	}
+	if c.MetadataAge < 0 {
+		errs = append(errs, fmt.Errorf("metadata age: %s is negative", c.MetadataAge))
+	}
+	if c.FetchWait < 0 {
+		errs = append(errs, fmt.Errorf("fetch wait: %s is negative", c.FetchWait))
+	}
 	return errors.Join(errs...)
 }
 
 func (c Config) withDefaults() Config {
+	c.MetadataAge = cmp.Or(c.MetadataAge, time.Second)
+	c.FetchWait = cmp.Or(c.FetchWait, 500*time.Millisecond)
 	if c.ClientID == "" {
 		c.ClientID = "distributor-bridge"
 	}

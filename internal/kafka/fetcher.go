@@ -13,15 +13,14 @@ import (
 
 // FetcherConfig says how a Fetcher fetches.
 type FetcherConfig struct {
-	MaxWait           time.Duration // how long a broker may wait for data; default and most 500 ms
+	MaxWait           time.Duration // how long a broker may wait for data; default and most: the Client's FetchWait
 	PartitionMaxBytes int           // of one partition in one answer; default 256 KiB. A larger batch comes alone
 	MaxBytes          int           // of one answer, of which two may be waiting a broker; default 4 MiB
 	ReadCommitted     bool          // leave out records of aborted transactions, and wait for the end of open ones
 }
 
-func (c FetcherConfig) withDefaults() FetcherConfig {
-	const most = 500 * time.Millisecond
-	c.MaxWait = min(cmp.Or(c.MaxWait, most), most)
+func (c FetcherConfig) withDefaults(client Config) FetcherConfig {
+	c.MaxWait = min(cmp.Or(c.MaxWait, client.FetchWait), client.FetchWait)
 	c.PartitionMaxBytes = cmp.Or(c.PartitionMaxBytes, 256<<10)
 	c.MaxBytes = cmp.Or(c.MaxBytes, 4<<20)
 	return c
@@ -99,7 +98,7 @@ const (
 func (c *Client) Fetcher(cfg FetcherConfig) *Fetcher {
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &Fetcher{
-		client: c, cfg: cfg.withDefaults(), cancel: cancel,
+		client: c, cfg: cfg.withDefaults(c.cfg), cancel: cancel,
 		answers: make(chan *round), wake: make(chan struct{}, 1), quit: make(chan struct{}),
 		parts: make(map[TopicPartition]*part), under: make(map[int32]int),
 		paced: make(map[int32]time.Time),

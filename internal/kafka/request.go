@@ -42,7 +42,7 @@ func (c *Client) fetch(ctx context.Context, places []place, cfg FetcherConfig) (
 		}
 		req.Topics = append(req.Topics, fetch.RequestTopic{Topic: p.tp.Topic, Partitions: []fetch.RequestPartition{part}})
 	}
-	m, err := c.send(ctx, req)
+	m, err := c.sendWithin(ctx, cfg.MaxWait+c.cfg.Timeout, req)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ const readWait = 100 * time.Millisecond
 // log's start; ErrNoTopic after 5 s of it. It waits for records that are not written yet.
 func (c *Client) Read(ctx context.Context, topic string, partition int, from, to int64, fn func(Record) error) error {
 	at := place{TopicPartition{topic, partition}, from}
-	cfg := FetcherConfig{MaxWait: readWait, ReadCommitted: true}.withDefaults()
+	cfg := FetcherConfig{MaxWait: readWait, ReadCommitted: true}.withDefaults(c.cfg)
 	var empty int // answers without anything although the log goes on, in a row
 	for at.offset < to {
 		a, err := c.fetchOne(ctx, at, cfg)
@@ -160,7 +160,7 @@ func (c *Client) Read(ctx context.Context, topic string, partition int, from, to
 // not come to is an error: a new leader may not know its end yet, or the topic was made anew.
 func (c *Client) ReadOne(ctx context.Context, topic string, partition int, offset int64) (Record, bool, error) {
 	at := place{TopicPartition{topic, partition}, offset}
-	cfg := FetcherConfig{MaxWait: time.Millisecond, PartitionMaxBytes: 1, ReadCommitted: true}.withDefaults()
+	cfg := FetcherConfig{MaxWait: time.Millisecond, PartitionMaxBytes: 1, ReadCommitted: true}.withDefaults(c.cfg)
 	a, err := c.fetchOne(ctx, at, cfg)
 	switch {
 	case errors.Is(err, ErrOutOfRange):
