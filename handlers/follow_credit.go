@@ -97,7 +97,7 @@ func (h *Handlers) lookAtCredit(ctx context.Context, r *attempt.Run, id string) 
 		return creditStatus(r, id, task.Status)
 	}
 	if outcome.Of(err).Status != http.StatusNotFound {
-		return err
+		return unseen(err)
 	}
 	if err := h.lookAtInvestment(ctx, r, id); err != nil {
 		return err

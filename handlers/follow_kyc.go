@@ -16,7 +16,7 @@ func (h *Handlers) followKYC(ctx context.Context, r *attempt.Run) error {
 	c := r.Customer()
 	investor, err := h.api.Investor(ctx, c.InvestorID)
 	if err != nil {
-		return err
+		return unseen(err)
 	}
 	if setKYC(c, investor.KYCStatus) {
 		err := r.Publish(schemas.TypeCustomerKYCChanged, customerSubject(r), schemas.CustomerKYCChanged{

@@ -28,7 +28,7 @@ func (h *Handlers) lookAtInvestment(ctx context.Context, r *attempt.Run, id stri
 	o := r.Order(id)
 	a, err := h.api.Investment(ctx, o.InvestmentID)
 	if err != nil {
-		return err
+		return unseen(err)
 	}
 	if a.Status == o.Status {
 		return nil

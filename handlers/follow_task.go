@@ -20,7 +20,7 @@ func (h *Handlers) followTask(ctx context.Context, r *attempt.Run, key string) e
 	}
 	task, err := get(ctx, p.TaskID)
 	if err != nil {
-		return err
+		return unseen(err)
 	}
 	if string(task.Status) != p.Status {
 		p.Status, p.Since = string(task.Status), now()

@@ -174,6 +174,18 @@ func (h *Handlers) FollowUp(ctx context.Context, r *attempt.Run) error {
 	return errors.New("no handler for this follow-up")
 }
 
+// unseen gives the verdict on a look at what the API itself has given the ID of. That it refuses to show it is no event's
+// fault, and no end: a copy of its database may be behind, or the rights of the client are wrong. It is looked at again.
+func unseen(err error) error {
+	v := outcome.Of(err)
+	if v == nil || v.Verdict != outcome.Rejected {
+		return err
+	}
+	again := *v
+	again.Verdict, again.Reason = outcome.Retrying, outcome.Temporary
+	return &again
+}
+
 // with decodes the event's data for its handler. The data satisfies its schema already.
 func with[T any](ctx context.Context, r *attempt.Run, handle func(context.Context, *attempt.Run, T) error) error {
 	var data T
