@@ -75,7 +75,7 @@ func (c *change) follow(w attempt.Work, follows []attempt.Follow, now time.Time)
 			continue
 		}
 		r.Put(attempt.Work{
-			Event: w.Event, Offset: w.Offset, Follow: f.Name,
+			Event: w.Event, Offset: w.Offset, Follow: f.Name, Round: w.Round,
 			Held: outcome.Waiting, Reason: outcome.StatusPending, Since: now, Due: now,
 		})
 	}

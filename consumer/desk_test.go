@@ -13,7 +13,7 @@ import (
 )
 
 // desk is fake handlers that accuse: the test fails when two events of a customer run at once, or when an event that
-// has ended is handled again.
+// has ended is handled again, but for a replay of one that was given up.
 type desk struct {
 	t *testing.T
 	// on does an event; nth counts its attempts from 1 on. nil is done.
@@ -23,7 +23,7 @@ type desk struct {
 
 	mu      sync.Mutex // guards what follows
 	running map[string]string
-	ended   map[string]bool
+	ended   map[string]outcome.Verdict
 	nth     map[string]int
 	calls   []string // event IDs of attempts, in their order
 	order   []string // event IDs as they ended, in their order
@@ -31,7 +31,7 @@ type desk struct {
 }
 
 func newDesk(t *testing.T, on func(ctx context.Context, run *attempt.Run, nth int) error) *desk {
-	return &desk{t: t, on: on, running: map[string]string{}, ended: map[string]bool{}, nth: map[string]int{}}
+	return &desk{t: t, on: on, running: map[string]string{}, ended: map[string]outcome.Verdict{}, nth: map[string]int{}}
 }
 
 func (d *desk) handle(ctx context.Context, run *attempt.Run) error {
@@ -48,7 +48,7 @@ func (d *desk) work(ctx context.Context, run *attempt.Run, id string, do func(co
 	if other, busy := d.running[customer]; busy {
 		d.t.Errorf("%s and %s of customer %s run at once", other, id, customer)
 	}
-	if d.ended[id] {
+	if end, ended := d.ended[id]; ended && (end != outcome.Rejected || !run.Replayed()) {
 		d.t.Errorf("%s is handled again after its end", id)
 	}
 	d.running[customer] = id
@@ -81,7 +81,7 @@ func (d *desk) report(r consumer.Report) {
 	}
 	switch r.Verdict {
 	case outcome.Done, outcome.Rejected, outcome.Unresolved:
-		d.ended[id] = true
+		d.ended[id] = r.Verdict
 		d.order = append(d.order, id)
 	}
 }

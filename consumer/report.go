@@ -9,17 +9,18 @@ import (
 
 // Report is what became of an event or a follow-up in one go: one log line, and the metrics. It holds no personal data.
 type Report struct {
-	Stage    string          // "intake", "event" or "follow-up"
-	Event    attempt.Event   // identity, type, customer and subject
-	Follow   string          // the follow-up's name
-	Offset   int64           // in the inbox; in the source topic for intake
-	Verdict  outcome.Verdict // how it ended
-	Repeated bool            // it was known already: nothing was done
-	Behind   bool            // it is held behind another of its subject
-	Error    *outcome.Error  // nil if done
-	Results  []attempt.Result
-	Tries    int
-	Took     time.Duration
+	Stage      string          // "intake", "event" or "follow-up"
+	Event      attempt.Event   // identity, type, customer and subject
+	Follow     string          // the follow-up's name
+	Offset     int64           // in the inbox; in the source topic for intake
+	Verdict    outcome.Verdict // how it ended
+	Superseded bool            // a replay that something newer has overtaken: done, without doing anything
+	Repeated   bool            // it was known already: nothing was done
+	Behind     bool            // it is held behind another of its subject
+	Error      *outcome.Error  // nil if done
+	Results    []attempt.Result
+	Tries      int
+	Took       time.Duration
 }
 
 // Stages of a Report.

@@ -12,6 +12,7 @@ import (
 	"distributor-bridge/internal/attempt"
 	"distributor-bridge/internal/kafka"
 	"distributor-bridge/internal/outcome"
+	"distributor-bridge/internal/state"
 	"distributor-bridge/schemas"
 )
 
@@ -50,28 +51,45 @@ func (p *partition) process(work context.Context, l *lane, record kafka.Record) 
 	}
 	t.home = event.Subject
 	t.work = attempt.Work{Event: event, Offset: record.Offset}
-	if r := p.store.Get(l.customer, t.home); r != nil {
-		open := r.Find(record.Offset, "")
-		switch {
-		case record.Offset <= r.Seen:
-			l.hand.turn(recording)
-			if record.Offset == r.Seen && r.Last != nil {
-				err = p.publish(work, t, *r.Last)
-			}
-			p.report(t, nil, Report{Repeated: true})
-			return err
-		case open >= 0:
-			t.work = r.Work[open].Clone() // begun by an owner before this one
-			t.work.Event = event
-		case r.Knows(event.Hash()):
-			p.report(t, nil, Report{Repeated: true})
-			return nil
-		case len(r.Behind) >= mostBehind:
-			return errCrowded
-		case len(r.Behind) > 0 || crowded(r) || blocked(r, record.Offset):
-			l.hand.turn(recording)
-			return p.queue(work, t)
+	if t.work.Round, err = round(record); err != nil {
+		l.hand.turn(recording)
+		return p.reject(work, record, err)
+	}
+	r := p.store.Get(l.customer, t.home)
+	if r == nil {
+		return p.attempt(work, t)
+	}
+	if record.Offset <= r.Seen {
+		l.hand.turn(recording)
+		if record.Offset == r.Seen && r.Last != nil {
+			err = p.publish(work, t, *r.Last)
 		}
+		p.report(t, nil, Report{Repeated: true})
+		return err
+	}
+	if open := r.Find(record.Offset, ""); open >= 0 {
+		t.work = r.Work[open].Clone() // begun by an owner before this one
+		t.work.Event = event
+		return p.attempt(work, t)
+	}
+	last, current := recall(&t.work, r)
+	switch {
+	case !current:
+		p.report(t, nil, Report{Repeated: true})
+		return nil
+	case len(r.Behind) >= mostBehind:
+		return errCrowded
+	case len(r.Behind) > 0 || crowded(r) || blocked(r, record.Offset):
+		l.hand.turn(recording)
+		return p.queue(work, t, last)
+	}
+	return p.begin(work, t, last)
+}
+
+// begin attempts t, or puts back the follow-up that it is a replay of.
+func (p *partition) begin(work context.Context, t *task, last *state.Rejection) error {
+	if last != nil && last.Follow != "" {
+		return p.followAgain(work, t, last)
 	}
 	return p.attempt(work, t)
 }
@@ -116,11 +134,37 @@ func (p *partition) resume(work context.Context, l *lane, it *item) error {
 			return fmt.Errorf("inbox offset %d holds another event than the one held: was the topic made anew?", it.offset)
 		}
 		t.record, t.work.Event = record, event
+		if it.behind {
+			return p.behind(work, t)
+		}
 	}
+	return p.again(work, t)
+}
+
+// behind goes on with the first event that stands behind others: nothing but its offset was kept.
+func (p *partition) behind(work context.Context, t *task) error {
+	var err error
+	if t.work.Round, err = round(*t.record); err != nil {
+		return p.giveUp(work, t, outcome.Invalid)
+	}
+	if t.work.Round > 0 {
+		last, current := recall(&t.work, p.store.Get(t.lane.customer, t.home))
+		switch {
+		case !current:
+			return p.pass(work, t)
+		case last != nil && last.Follow != "":
+			return p.followAgain(work, t, last)
+		}
+	}
+	return p.again(work, t)
+}
+
+// again attempts what was held.
+func (p *partition) again(work context.Context, t *task) error {
 	// Should the attempt not come back, its intent makes the next owner go on at once.
 	t.work.Due = stamp()
 	t.work.Held = outcome.Waiting
-	if it.follow == "" {
+	if t.item.follow == "" {
 		t.work.Held = outcome.Retrying
 	}
 	return p.attempt(work, t)

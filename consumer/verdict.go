@@ -22,6 +22,10 @@ import (
 func (p *partition) end(ctx context.Context, t *task, run *attempt.Run, v *outcome.Error) error {
 	now := stamp()
 	out := attempt.Outcome{Verdict: outcome.Done, Time: now, Results: run.Results()}
+	superseded := v != nil && v.Reason == outcome.Superseded // done: what newer events have done stays
+	if superseded {
+		v = nil
+	}
 	if v != nil {
 		out.Verdict = outcome.Rejected
 		out.Dead = dead(t.work, v, now)
@@ -31,8 +35,14 @@ func (p *partition) end(ctx context.Context, t *task, run *attempt.Run, v *outco
 	}
 	c, changed, hash := newChange(p.store, t.lane.customer), run.Changed(), t.work.Event.Hash()
 	c.objects(changed)
-	if v != nil {
+	switch subject := attempt.Subject(t.home); {
+	case v != nil:
 		c.abandon(hash)
+		if t.work.Event.ID != "" {
+			c.record(subject).Reject(t.work, t.home, v)
+		}
+	case t.work.Round > 0:
+		c.record(subject).CloseRejection(hash, t.work.Round)
 	}
 	c.follow(t.work, run.Follows(), now)
 	home := c.record(t.home)
@@ -50,7 +60,7 @@ func (p *partition) end(ctx context.Context, t *task, run *attempt.Run, v *outco
 	if err := p.write(ctx, t, c, changed, run.Follows()); err != nil {
 		return err
 	}
-	p.report(t, v, Report{Verdict: out.Verdict, Results: out.Results})
+	p.report(t, v, Report{Verdict: out.Verdict, Results: out.Results, Superseded: superseded})
 	if !t.fresh() {
 		return nil
 	}
@@ -159,13 +169,16 @@ func (p *partition) unchanged(t *task, w attempt.Work) bool {
 		was.Intent.Equal(w.Intent)
 }
 
-// queue puts a fresh event behind one of its subject that retries or is unknown.
-func (p *partition) queue(ctx context.Context, t *task) error {
+// queue puts a fresh event behind one of its subject that retries or is unknown; last is the rejection of which it is a replay.
+func (p *partition) queue(ctx context.Context, t *task, last *state.Rejection) error {
 	c := newChange(p.store, t.lane.customer)
 	home := c.record(t.home)
 	home.Behind = append(home.Behind, t.work.Offset)
 	home.Seen, home.Last = t.work.Offset, nil
 	home.Remember(t.work.Event.Hash())
+	if t.work.Round > 0 && last == nil {
+		home.Reject(attempt.Work{Event: t.work.Event, Round: t.work.Round - 1}, "", outcome.Reject(outcome.Invalid)) // by intake
+	}
 	if err := p.write(ctx, t, c, nil, nil); err != nil {
 		return err
 	}
@@ -274,7 +287,7 @@ func (p *partition) publish(ctx context.Context, t *task, out attempt.Outcome) e
 	}
 	return stopped(ctx, p.cfg.Publisher.Dead(ctx, producer.Letter{
 		Record: *t.record, Event: event,
-		Reason: d.Reason, Class: d.Class, Step: d.Step, Status: d.Status, Fields: d.Fields,
+		Reason: d.Reason, Class: d.Class, Step: d.Step, Status: d.Status, Fields: d.Fields, Follow: t.work.Follow,
 		Attempts: d.Tries, FirstFailed: d.Failed, Failed: out.Time,
 	}))
 }

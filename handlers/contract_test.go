@@ -19,7 +19,7 @@ import (
 func TestReasons(t *testing.T) {
 	t.Parallel()
 	inside := []string{ // never in a result
-		string(outcome.Temporary), string(outcome.StatusPending),
+		string(outcome.Temporary), string(outcome.StatusPending), string(outcome.Superseded),
 		string(outcome.TooLarge), string(outcome.Undecodable), string(outcome.UnknownType), // intake's, in dead letters only
 	}
 	told := inside

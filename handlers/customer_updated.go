@@ -24,7 +24,11 @@ func (h *Handlers) update(ctx context.Context, r *attempt.Run, p parts) error {
 	if err := sameKind(c, p); err != nil {
 		return err
 	}
+	whole := p
 	p, skipped := fresh(r, p)
+	if r.Replayed() && len(p.names()) == 0 {
+		return outcome.Reject(outcome.Superseded) // newer data has been applied to all of its parts
+	}
 	if len(p.persons) > 0 && c.Persons && !r.Begun(stepPersons) {
 		p.persons, skipped = nil, append(skipped, schemas.PartBenefitingPersons)
 	}
@@ -38,7 +42,7 @@ func (h *Handlers) update(ctx context.Context, r *attempt.Run, p parts) error {
 	if c.InvestorID == "" {
 		return outcome.Wait(outcome.InvestorMissing, attempt.KeyCustomer)
 	}
-	if err := h.patch(ctx, r, p, refs); err != nil {
+	if err := h.patch(ctx, r, p, whole, refs); err != nil {
 		return err
 	}
 	if p.identification != nil {
@@ -55,13 +59,13 @@ func (h *Handlers) update(ctx context.Context, r *attempt.Run, p parts) error {
 	})
 }
 
-// patch changes the investor's own parts, if there are any among p.
-func (h *Handlers) patch(ctx context.Context, r *attempt.Run, p parts, refs attempt.Refs) error {
+// patch changes the investor's own parts, if there are any among p, which are those of whole that are to be applied.
+func (h *Handlers) patch(ctx context.Context, r *attempt.Run, p, whole parts, refs attempt.Refs) error {
 	names := p.patchable()
 	if len(names) == 0 {
 		return nil
 	}
-	_, err := attempt.Repeat(ctx, r, stepPatch, func(ctx context.Context, key uuid.UUID) (struct{}, error) {
+	_, err := attempt.Repeat(ctx, r, stepPatch, whole.investor(nil), func(ctx context.Context, key uuid.UUID) (struct{}, error) {
 		return struct{}{}, h.api.PatchInvestor(ctx, distributor.Key(key), r.Customer().InvestorID, p.investor(refs))
 	})
 	if err != nil {

@@ -40,7 +40,8 @@ func (h *Handlers) customerVerified(ctx context.Context, r *attempt.Run, e schem
 // register makes the customer an investor, going on from where an earlier attempt, or an earlier event, has come to.
 func (h *Handlers) register(ctx context.Context, r *attempt.Run, p parts) error {
 	c := r.Customer()
-	create := c.InvestorID == ""
+	// A replay of an event that has created it looks whether its data are still those.
+	create := c.InvestorID == "" || r.Replayed() && r.Answered(stepInvestor)
 	correct := !create && !r.Answered(stepInvestor) // another event created it, with data that was refused later
 	identify := !applied(r, schemas.PartIdentification) || r.Begun(stepIdentification)
 	refs := attempt.Refs{}
@@ -62,8 +63,8 @@ func (h *Handlers) register(ctx context.Context, r *attempt.Run, p parts) error 
 		}
 	case correct:
 		c.Registered = r.Event().Hash()
-		p, _ := fresh(r, p)
-		if err := h.patch(ctx, r, p, refs); err != nil {
+		fresh, _ := fresh(r, p)
+		if err := h.patch(ctx, r, fresh, p, refs); err != nil {
 			return err
 		}
 	}
@@ -112,7 +113,8 @@ func (h *Handlers) identify(ctx context.Context, r *attempt.Run, i schemas.Ident
 // postPersons adds a company's benefiting persons to the investor: once, since the API knows no way to replace them.
 func (h *Handlers) postPersons(ctx context.Context, r *attempt.Run, persons []schemas.BenefitingPerson) error {
 	c := r.Customer()
-	if len(persons) == 0 || c.Persons {
+	look := r.Replayed() && r.Answered(stepPersons) // whether they are still those
+	if !look && (len(persons) == 0 || c.Persons) {
 		return nil
 	}
 	_, err := attempt.Do(ctx, r, stepPersons, attempt.Refs{refInvestor: c.InvestorID},

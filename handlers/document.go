@@ -19,13 +19,22 @@ const (
 	legitimationProtocol = stepDocument + "legitimation_protocol"
 )
 
+// uploaded is what tells a document from others.
+type uploaded struct {
+	Name        string
+	ContentType string
+	Size        int64
+	SHA256      string
+}
+
 // upload sends a document to the API as it is fetched, in the step of the given name, and puts its ID into refs under
 // that name. A repeat fetches and sends it again: a document that nothing refers to has no effect.
 func (h *Handlers) upload(ctx context.Context, r *attempt.Run, step string, d schemas.Document, refs attempt.Refs) error {
 	ref := documents.Ref{
 		Name: d.Name, ContentType: d.ContentType, Size: d.Size, SHA256: d.SHA256, Content: d.Content, URL: d.URL,
 	}
-	a, err := attempt.Repeat(ctx, r, step, func(ctx context.Context, key uuid.UUID) (distributor.Created, error) {
+	what := uploaded{d.Name, d.ContentType, d.Size, d.SHA256} // wherever it comes from
+	a, err := attempt.Repeat(ctx, r, step, what, func(ctx context.Context, key uuid.UUID) (distributor.Created, error) {
 		return h.api.UploadDocument(ctx, distributor.Key(key), distributor.Document{
 			Name: d.Name, ContentType: d.ContentType, Size: d.Size,
 			Open: func(ctx context.Context) (io.ReadCloser, error) { return h.documents.Open(ctx, ref) },

@@ -31,6 +31,9 @@ func (h *Handlers) move(ctx context.Context, r *attempt.Run, m movement, call mo
 	}
 	p, hash := r.Position(m.key), r.Event().Hash()
 	if p.Digest != "" && p.Digest != m.digest {
+		if r.Replayed() && p.Event != hash {
+			return outcome.Reject(outcome.Superseded)
+		}
 		return outcome.Reject(outcome.Conflict, m.idField)
 	}
 	if p.TaskID == "" {

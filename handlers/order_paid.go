@@ -26,6 +26,9 @@ func (h *Handlers) orderPaid(ctx context.Context, r *attempt.Run, e schemas.Orde
 	}
 	o, hash := r.Order(e.OrderID), r.Event().Hash()
 	if o.Digest != "" && o.Digest != digest {
+		if r.Replayed() && o.Event != hash {
+			return outcome.Reject(outcome.Superseded)
+		}
 		return outcome.Reject(outcome.Conflict, "order_id")
 	}
 	if o.InvestmentID == "" {

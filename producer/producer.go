@@ -68,6 +68,7 @@ type Letter struct {
 	Reason      outcome.Reason
 	Class       outcome.Class
 	Step        string
+	Follow      string    // the follow-up that was given up; empty: the event itself
 	Status      int       // HTTP status; 0 if there was none
 	Fields      []string  // names of fields or JSON Pointers with keyword, never values
 	Attempts    int       // how often it was tried
@@ -91,9 +92,10 @@ const (
 	HeaderEventID     = "dlq_event_id"
 	HeaderEventSource = "dlq_event_source"
 	HeaderEventType   = "dlq_event_type"
-	HeaderPayload     = "dlq_payload" // what is missing, since the record was too large for the topic: PayloadLeftOut, AllLeftOut
-	HeaderReplays     = "dlq_replays" // how often it was replayed
-	HeaderVersion     = "dlq_version" // of the service
+	HeaderPayload     = "dlq_payload"   // what is missing, since the record was too large for the topic: PayloadLeftOut, AllLeftOut
+	HeaderFollow      = "dlq_follow_up" // what was given up is this follow-up, not the event itself
+	HeaderReplays     = "dlq_replays"   // how often it was replayed; in the inbox: which replay it is
+	HeaderVersion     = "dlq_version"   // of the service
 
 	prefix = "dlq_"
 )
@@ -158,6 +160,8 @@ func (p *Producer) letter(l Letter) kafka.Record {
 	add(HeaderReason, string(l.Reason))
 	add(HeaderClass, string(l.Class))
 	add(HeaderStep, l.Step)
+	follow, _, _ := strings.Cut(l.Follow, "/") // a wallet's goes on with its address
+	add(HeaderFollow, follow)
 	if l.Status != 0 {
 		add(HeaderStatus, strconv.Itoa(l.Status))
 	}

@@ -83,8 +83,9 @@ const (
 	ReasonDocumentMismatch    Reason = "document_mismatch"     // size or SHA-256 differ
 	ReasonDocumentRefusedLink Reason = "document_refused_link" // the link is not allowed
 	ReasonNotRegistered       Reason = "not_registered"
-	ReasonExpired             Reason = "expired" // waited longer than max_wait
-	ReasonBug                 Reason = "bug"     // the handler panicked, again and again
+	ReasonExpired             Reason = "expired"      // waited longer than max_wait
+	ReasonBug                 Reason = "bug"          // the handler panicked, again and again
+	ReasonStepChanged         Reason = "step_changed" // a replay's mended data would change a step that has succeeded
 )
 
 // Reasons for being unresolved.
@@ -107,7 +108,7 @@ func WaitingReasons() []Reason {
 func RejectedReasons() []Reason {
 	return []Reason{ReasonInvalid, ReasonRefused, ReasonConflict, ReasonAmbiguousWallet, ReasonUnknownOffering,
 		ReasonPersonCompanyChange, ReasonDocumentGone, ReasonDocumentTooLarge, ReasonDocumentMismatch,
-		ReasonDocumentRefusedLink, ReasonNotRegistered, ReasonExpired, ReasonBug}
+		ReasonDocumentRefusedLink, ReasonNotRegistered, ReasonExpired, ReasonBug, ReasonStepChanged}
 }
 
 // UnresolvedReasons gives the closed set of reasons of event.unresolved.

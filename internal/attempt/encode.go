@@ -82,6 +82,7 @@ func (e *Encoder) Work(w *Work) {
 	e.Name("offset")
 	e.Int(w.Offset)
 	e.text("follow", w.Follow)
+	e.number("round", w.Round)
 	e.number("held", int(w.Held))
 	e.text("reason", string(w.Reason))
 	e.text("on", w.On)
@@ -91,6 +92,7 @@ func (e *Encoder) Work(w *Work) {
 	e.number("panics", w.Panics)
 	e.moment("failed", w.Failed)
 	table(e, "answers", w.Answers, e.Raw)
+	List(e, "sent", w.Sent, e.Sent)
 	table(e, "generation", w.Generation, func(n int) { e.Int(int64(n)) })
 	if w.Intent != nil {
 		e.Name("intent")
@@ -101,6 +103,17 @@ func (e *Encoder) Work(w *Work) {
 		e.Name("outcome")
 		e.Outcome(w.Outcome)
 	}
+	e.Close('}')
+}
+
+// Sent appends s.
+func (e *Encoder) Sent(s *Sent) {
+	e.Open('{')
+	e.Name("step")
+	e.Text(s.Step)
+	table(e, "refs", s.Refs, e.Text)
+	e.Name("digest")
+	e.Text(s.Digest)
 	e.Close('}')
 }
 

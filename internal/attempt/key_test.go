@@ -23,7 +23,7 @@ func TestRepeatableStep(t *testing.T) {
 	}
 	upload := func(w attempt.Work) (*attempt.Run, string, error) {
 		r := attempt.New(rules, j, w)
-		id, err := attempt.Repeat(t.Context(), r, "document/proof", send)
+		id, err := attempt.Repeat(t.Context(), r, "document/proof", nil, send)
 		return r, id, err
 	}
 
@@ -67,7 +67,7 @@ func TestGenerationIsInTheKey(t *testing.T) {
 		t.Error("the key is not of the step's generation")
 	}
 	var key uuid.UUID
-	_, err = attempt.Repeat(t.Context(), r, "document/proof", func(_ context.Context, k uuid.UUID) (string, error) {
+	_, err = attempt.Repeat(t.Context(), r, "document/proof", nil, func(_ context.Context, k uuid.UUID) (string, error) {
 		key = k
 		return "doc-1", nil
 	})

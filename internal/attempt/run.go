@@ -89,6 +89,9 @@ func (r *Run) Event() Event { return r.work.Event }
 // FollowUp gives the name of the follow-up that is worked on; empty for the event itself.
 func (r *Run) FollowUp() string { return r.work.Follow }
 
+// Replayed says whether the event is a replay of one that was given up.
+func (r *Run) Replayed() bool { return r.work.Round > 0 }
+
 // Work gives the work as the attempt has brought it on: answers and intent.
 func (r *Run) Work() Work { return r.work }
 
@@ -230,7 +233,7 @@ func (r *Run) object(key string) *Object {
 }
 
 // keep remembers a step's answer, and closes its intent.
-func (r *Run) keep(step string, answer any) error {
+func (r *Run) keep(step string, answer any, sent Sent) error {
 	raw, err := json.Marshal(answer)
 	if err != nil {
 		return outcome.At(step, err)
@@ -239,6 +242,7 @@ func (r *Run) keep(step string, answer any) error {
 		r.work.Answers = map[string]json.RawMessage{}
 	}
 	r.work.Answers[step] = raw
+	r.work.Sent = append(r.work.Sent, sent)
 	if r.work.Intent != nil && r.work.Intent.Step == step {
 		r.work.Intent = nil
 	}

@@ -13,6 +13,8 @@
 //   - In doubt, a refusal may be that of a repeat while the first call is still under way: it counts only when the last
 //     try is Quiet ago.
 //   - In doubt for longer than the API keeps keys, nobody can know: the verdict is Unknown, and nothing is sent.
+//   - A replay of an event that was given up goes on with the answers that it had. Mended data that would have an answered
+//     step send something else is refused.
 //   - An answer is remembered with the work; a later attempt gets it and makes no call. It becomes durable with the next
 //     write, be that the next step's intent, a hold or the outcome; a crash before costs a repeat with the same key.
 //
@@ -25,6 +27,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -53,6 +56,9 @@ func Do[B, A any](ctx context.Context, r *Run, step string, refs Refs, body func
 	send func(ctx context.Context, key uuid.UUID, body B) (A, error)) (A, error) {
 	var answer A
 	if raw, ok := r.work.Answers[step]; ok {
+		if err := r.unchanged(step, func(refs Refs) any { return body(refs) }); err != nil {
+			return answer, outcome.At(step, err)
+		}
 		return answer, outcome.At(step, json.Unmarshal(raw, &answer))
 	}
 	if in := r.work.Intent; in != nil && in.Step == step {
@@ -77,15 +83,23 @@ func Do[B, A any](ctx context.Context, r *Run, step string, refs Refs, body func
 	if err != nil {
 		return answer, outcome.At(step, r.unanswered(outcome.Of(err)))
 	}
-	return answer, r.keep(step, answer)
+	return answer, r.keep(step, answer, Sent{step, refs, digest})
 }
 
 // Repeat makes the call of a step that may be repeated without harm (a document, a PATCH), or gives the answer that it
-// had. It needs no intent; else it is like Do.
-func Repeat[A any](ctx context.Context, r *Run, step string, send func(ctx context.Context, key uuid.UUID) (A, error)) (A, error) {
+// had. It needs no intent; else it is like Do. what is that part of the event which the step sends.
+func Repeat[A any](ctx context.Context, r *Run, step string, what any,
+	send func(ctx context.Context, key uuid.UUID) (A, error)) (A, error) {
 	var answer A
 	if raw, ok := r.work.Answers[step]; ok {
+		if err := r.unchanged(step, func(Refs) any { return what }); err != nil {
+			return answer, outcome.At(step, err)
+		}
 		return answer, outcome.At(step, json.Unmarshal(raw, &answer))
+	}
+	digest, err := digest(what)
+	if err != nil {
+		return answer, outcome.At(step, err)
 	}
 	ready, err := r.journal.Ready(ctx)
 	if err != nil {
@@ -95,7 +109,24 @@ func Repeat[A any](ctx context.Context, r *Run, step string, send func(ctx conte
 	if err != nil {
 		return answer, outcome.At(step, err)
 	}
-	return answer, r.keep(step, answer)
+	return answer, r.keep(step, answer, Sent{Step: step, Digest: digest})
+}
+
+// unchanged sees to it that a replay would have an answered step send what it has sent. One of which that is not known was
+// answered for an older bridge.
+func (r *Run) unchanged(step string, body func(Refs) any) error {
+	if r.work.Round == 0 {
+		return nil // the inbox's record is the one that was attempted before
+	}
+	i := slices.IndexFunc(r.work.Sent, func(s Sent) bool { return s.Step == step })
+	if i < 0 {
+		return nil
+	}
+	digest, err := digest(body(r.work.Sent[i].Refs))
+	if err == nil && digest != r.work.Sent[i].Digest {
+		err = outcome.Reject(outcome.StepChanged)
+	}
+	return err
 }
 
 // Answered says whether the step has its answer, so that a handler need not look at what only the call needs.

@@ -40,6 +40,7 @@ type Work struct {
 	Event      Event                      `json:"event"`
 	Offset     int64                      `json:"offset"`               // of its record in the inbox
 	Follow     string                     `json:"follow,omitempty"`     // the follow-up's name; empty for the event itself
+	Round      int                        `json:"round,omitempty"`      // which replay of the event it is; 0: none
 	Held       outcome.Verdict            `json:"held,omitempty"`       // Waiting, Retrying or Unresolved; Done while it is open
 	Reason     outcome.Reason             `json:"reason,omitempty"`     // of that verdict
 	On         string                     `json:"on,omitempty"`         // the object that it waits for
@@ -49,6 +50,7 @@ type Work struct {
 	Panics     int                        `json:"panics,omitempty"`     // attempts in which the handler panicked
 	Failed     time.Time                  `json:"failed,omitzero"`      // when it failed first
 	Answers    map[string]json.RawMessage `json:"answers,omitempty"`    // per step, the API's answer: IDs and statuses
+	Sent       []Sent                     `json:"sent,omitempty"`       // what the answered steps had sent
 	Generation map[string]int             `json:"generation,omitempty"` // per step; 0 is left out
 	Intent     *Intent                    `json:"intent,omitempty"`     // the step that is under way or in doubt
 	Told       []outcome.Reason           `json:"told,omitempty"`       // reasons of waiting that were published
@@ -66,6 +68,13 @@ type Intent struct {
 	Digest     string    `json:"digest"` // of the body: every repeat sends the same
 
 	inherited bool // it was read back, not written by this owner: nobody knows how far the call got
+}
+
+// Sent is what a step that has its answer had sent: a replay whose data would have it send something else is refused.
+type Sent struct {
+	Step   string `json:"step"`
+	Refs   Refs   `json:"refs,omitempty"`
+	Digest string `json:"digest"` // of the body
 }
 
 // Refs are what a call's body takes from elsewhere than its event (investor, wallet, documents), by name: kept, so that
@@ -95,6 +104,7 @@ func (w Work) Clone() Work {
 	w.Answers = maps.Clone(w.Answers)
 	w.Generation = maps.Clone(w.Generation)
 	w.Told = slices.Clone(w.Told)
+	w.Sent = slices.Clip(w.Sent)
 	if w.Intent != nil {
 		in := *w.Intent
 		w.Intent = &in

@@ -198,6 +198,9 @@ func (b *Bridge) report(r consumer.Report) {
 	if r.Repeated {
 		line = line.Bool("repeated", true)
 	}
+	if r.Superseded {
+		line = line.Bool("superseded", true)
+	}
 	if r.Behind {
 		line = line.Bool("behind", true)
 	}
@@ -235,6 +238,8 @@ func (r reason) MarshalZerologObject(line *zerolog.Event) {
 
 func message(r consumer.Report) string {
 	switch {
+	case r.Superseded:
+		return "a replay that something newer has overtaken: nothing was done"
 	case r.Repeated:
 		return "known already"
 	case r.Behind:

@@ -9,8 +9,9 @@ import (
 )
 
 // version is the highest of the records' forms that this bridge understands. A record of a later one is refused: an older
-// bridge must not write over what it does not understand. Version 2 has wallets with an object of their own.
-const version = 2
+// bridge must not write over what it does not understand. Version 2 has wallets with an object of their own, version 3 rejected
+// events.
+const version = 3
 
 // remembered is how many events a subject knows by their identity: twice as many of a customer as intake appends before it
 // commits, so that they are known again should it append them twice.
@@ -25,6 +26,8 @@ type Record struct {
 	Recent []string         `json:"recent,omitempty"` // hashes of the last events that have an outcome or are held
 	Work   []attempt.Work   `json:"work,omitempty"`   // open, held, and follow-ups; by offset
 	Behind []int64          `json:"behind,omitempty"` // offsets of events that wait behind held ones; rising
+	// Rejected are the events that were given up, for their replay; the last at the end.
+	Rejected []Rejection `json:"rejected,omitempty"`
 }
 
 // NewRecord gives the record of an object of which nothing is known.
@@ -36,6 +39,7 @@ func (r *Record) Clone() *Record {
 	c.Object = r.Object.Clone()
 	c.Recent = slices.Clone(r.Recent)
 	c.Behind = slices.Clone(r.Behind)
+	c.Rejected = slices.Clone(r.Rejected)
 	c.Work = make([]attempt.Work, len(r.Work))
 	for i, w := range r.Work {
 		c.Work[i] = w.Clone()
@@ -138,12 +142,16 @@ func (r *Record) encode(to []byte) ([]byte, error) {
 	attempt.List(&e, "recent", r.Recent, func(hash *string) { e.Text(*hash) })
 	attempt.List(&e, "work", r.Work, e.Work)
 	attempt.List(&e, "behind", r.Behind, func(offset *int64) { e.Int(*offset) })
+	attempt.List(&e, "rejected", r.Rejected, func(rejection *Rejection) { encodeRejection(&e, rejection) })
 	e.Close('}')
 	return e.Out, e.Err
 }
 
 // version gives that of the record: the first that has all that is in it, so that an older bridge may go on with the rest.
 func (r *Record) version() int {
+	if len(r.Rejected) > 0 {
+		return 3
+	}
 	if r.Wallet != nil || r.Customer != nil && r.Customer.More > 0 {
 		return 2
 	}

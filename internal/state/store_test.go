@@ -280,7 +280,7 @@ func TestTombstone(t *testing.T) {
 func TestRefusedRecords(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ key, value, want string }{
-		"later version": {"c1/customer", `{"v":3,"seen":1}`, "newer bridge"},
+		"later version": {"c1/customer", `{"v":4,"seen":1}`, "newer bridge"},
 		"no JSON":       {"c1/customer", `{"v":1,"secret"`, "not readable"},
 		"no claim":      {"claim", `{`, "not readable"},
 		"strange key":   {"secret", `{"v":1}`, "unknown form"},

@@ -1,0 +1,104 @@
+package consumer
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+
+	"distributor-bridge/internal/attempt"
+	"distributor-bridge/internal/kafka"
+	"distributor-bridge/internal/outcome"
+	"distributor-bridge/internal/state"
+	"distributor-bridge/producer"
+)
+
+// A replay is the record of an event that was given up, put into the inbox again, maybe with mended data, and with the number of
+// its round. It goes on from what the event's rejection has left: answers, and what they were answers to; a step that was
+// definitely refused has a new key. One that is not of the last round, or whose event is under way or has ended otherwise, is
+// done without doing anything: so letters may be put back any number of times.
+
+// round gives which replay of its event a record of the inbox is; 0: none.
+func round(record kafka.Record) (int, error) {
+	for _, h := range record.Headers {
+		if h.Key != producer.HeaderReplays {
+			continue
+		}
+		n, err := strconv.Atoi(string(h.Value))
+		if err != nil || n < 0 {
+			return 0, errNotOurs
+		}
+		return n, nil
+	}
+	return 0, nil
+}
+
+// recall says whether an event is to be attempted, by the record of its subject. A replay is brought up to what its event's last
+// rejection has left; one that intake had refused has none.
+func recall(w *attempt.Work, r *state.Record) (last *state.Rejection, current bool) {
+	hash := w.Event.Hash()
+	if w.Round == 0 {
+		return nil, !r.Knows(hash) && r.Rejection(hash) == nil
+	}
+	underWay := slices.ContainsFunc(r.Work, func(other attempt.Work) bool {
+		return other.Follow == "" && other.Offset != w.Offset && other.Event.Hash() == hash
+	})
+	if underWay {
+		return nil, false
+	}
+	last = r.Rejection(hash)
+	switch {
+	case last == nil:
+		return nil, !r.Knows(hash) // else it ended otherwise
+	case last.Closed, w.Round != last.Round+1:
+		return last, false
+	}
+	w.Answers, w.Generation, w.Sent = maps.Clone(last.Answers), maps.Clone(last.Generation), slices.Clip(last.Sent)
+	if last.Intent != nil {
+		in := *last.Intent
+		w.Intent = &in
+		w.Inherit()
+	}
+	return last, true
+}
+
+// followAgain puts back a follow-up that was given up. The event itself was done, and is not done again. One of that name that
+// another event has asked for since goes on instead.
+func (p *partition) followAgain(ctx context.Context, t *task, last *state.Rejection) error {
+	t.lane.hand.turn(recording)
+	now := stamp()
+	c := newChange(p.store, t.lane.customer)
+	of, home := c.record(last.Key), c.record(t.home)
+	superseded := of.FindFollow(last.Follow) >= 0
+	if superseded {
+		home.CloseRejection(last.Event, t.work.Round)
+	} else {
+		w := t.work
+		w.Follow, w.Held, w.Reason, w.Since, w.Due = last.Follow, outcome.Waiting, outcome.StatusPending, now, now
+		if w.Intent != nil {
+			w.Held = outcome.Retrying
+		}
+		of.Put(w)
+	}
+	unqueue(home, t.work.Offset)
+	if t.fresh() {
+		home.Seen, home.Last = t.work.Offset, nil
+	}
+	if err := p.write(ctx, t, c, nil, nil); err != nil {
+		return err
+	}
+	p.report(t, nil, Report{Superseded: superseded})
+	return nil
+}
+
+// pass ends a replay that stands behind others and is not to be attempted any more.
+func (p *partition) pass(ctx context.Context, t *task) error {
+	t.lane.hand.turn(recording)
+	c := newChange(p.store, t.lane.customer)
+	unqueue(c.record(t.home), t.work.Offset)
+	if err := p.write(ctx, t, c, nil, nil); err != nil {
+		return err
+	}
+	p.report(t, nil, Report{Repeated: true})
+	return nil
+}
