@@ -20,6 +20,7 @@ func TestReasons(t *testing.T) {
 	t.Parallel()
 	inside := []string{ // never in a result
 		string(outcome.Temporary), string(outcome.StatusPending), string(outcome.Superseded),
+		string(outcome.Paused), string(outcome.NotCurrent), string(outcome.ForeignCommand),
 		string(outcome.TooLarge), string(outcome.Undecodable), string(outcome.UnknownType), // intake's, in dead letters only
 	}
 	told := inside

@@ -64,6 +64,8 @@ var dataTypes = map[string]reflect.Type{
 	TypePositionRedeemed:    reflect.TypeFor[PositionRedeemed](),
 	TypePositionTransferred: reflect.TypeFor[PositionTransferred](),
 
+	TypeCommandResume: reflect.TypeFor[CommandResume](),
+
 	resultSchema(TypeCustomerRegistered):      reflect.TypeFor[CustomerRegistered](),
 	resultSchema(TypeCustomerUpdated):         reflect.TypeFor[CustomerUpdatedResult](),
 	resultSchema(TypeCustomerKYCChanged):      reflect.TypeFor[CustomerKYCChanged](),
@@ -125,8 +127,16 @@ func addResource(compiler *jsonschema.Compiler, name string) error {
 	return compiler.AddResource(schemaBase+name+schemaSuffix, doc)
 }
 
-// Validate judges the data of an event: nil, ErrUnknownType, or an *InvalidError.
-func (c *Contract) Validate(e Event) error { return c.validate(e, e.Name) }
+// Validate judges the data of an event: nil, ErrUnknownType, ErrCommand, or an *InvalidError.
+func (c *Contract) Validate(e Event) error {
+	switch {
+	case IsCommand(e.Name):
+		return ErrCommand
+	case !slices.Contains(eventTypes, e.Name): // a result's schema is not an event's
+		return ErrUnknownType
+	}
+	return c.validate(e, e.Name)
+}
 
 // ValidateResult judges a result as Validate judges an event.
 func (c *Contract) ValidateResult(e Event) error { return c.validate(e, resultSchema(e.Name)) }

@@ -14,8 +14,15 @@ const (
 	StatusPending      Reason = "status_pending"      // a follow-up's status is not final yet; never published
 )
 
-// Temporary is the reason of every retry; its class says more.
+// Temporary is the reason of every retry but one; its class says more.
 const Temporary Reason = "temporary"
+
+// Paused is the reason of what is not attempted, since too many events of its type were rejected: it goes on when an operator
+// says so.
+const Paused Reason = "paused"
+
+// NotCurrent is the reason of an operator's command that did nothing: what it was about had changed.
+const NotCurrent Reason = "not_current"
 
 // Reasons of a rejection: what has to be mended before a replay.
 const (
@@ -37,6 +44,7 @@ const (
 	TooLarge            Reason = "too_large"             // the record is larger than the inbox takes
 	Undecodable         Reason = "undecodable"           // the record is no CloudEvent
 	UnknownType         Reason = "unknown_type"          // no handler knows the event's type
+	ForeignCommand      Reason = "foreign_command"       // upstream emitted a command: only the bridge's own tools give them
 )
 
 // Reasons for which only a person can go on.

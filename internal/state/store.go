@@ -64,10 +64,13 @@ type Store struct {
 
 	memory *memory
 
-	mu     sync.RWMutex
-	proved time.Time // when the last acknowledged write was sent
-	taken  time.Time // when the transactional ID was taken last
-	next   int64     // all before it is in memory, or was overtaken by what is
+	controlling sync.Mutex // held while control is being written
+
+	mu      sync.RWMutex
+	proved  time.Time // when the last acknowledged write was sent
+	taken   time.Time // when the transactional ID was taken last
+	next    int64     // all before it is in memory, or was overtaken by what is
+	control *Control
 }
 
 // producer is what a Store needs of a kafka.Producer.
@@ -109,7 +112,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 }
 
 func newStore(cfg Config) *Store {
-	return &Store{cfg: cfg, memory: newMemory(cfg.Committed), claimant: nobody}
+	return &Store{cfg: cfg, memory: newMemory(cfg.Committed), claimant: nobody, control: NewControl()}
 }
 
 // take reads before it claims: a claim tells the number of partitions, and a wrong one would stand in the way of the
@@ -238,6 +241,9 @@ func (s *Store) restore(r kafka.Record) error {
 		}
 		return nil
 	}
+	if key == controlKey {
+		return s.restoreControl(r)
+	}
 	customer, object, ok := strings.Cut(key, "/")
 	if !ok || strings.IndexByte(object, 0) >= 0 {
 		return fmt.Errorf("the record at offset %d has a key of an unknown form", r.Offset)
@@ -293,9 +299,10 @@ func (s *Store) Len() int {
 
 // Highest gives the highest inbox offset that the state knows of; -1 if it knows of none.
 func (s *Store) Highest() int64 {
+	seen := s.Control().Seen
 	s.memory.mu.RLock()
 	defer s.memory.mu.RUnlock()
-	return s.memory.highest
+	return max(seen, s.memory.highest)
 }
 
 // Customers gives all customers of the partition, sorted.
