@@ -70,6 +70,8 @@ type Config struct {
 	MaxInFlight int           // calls in flight, over all partitions: lanes at work are a few times as many; default 64
 	MaxWindow   int           // records of a partition taken and not done; default 10,000
 	MaxPayload  int           // bytes of memory of the records that wait for their lane, over all partitions; default 8 MiB
+	FloodEvents int           // so many events of a type that ended, half of them rejected, make it pause; default 50
+	FloodWithin time.Duration // the sliding while in which they are counted; default 10 min
 	MaxState    int           // bytes of one write to the state topic, as the topic takes it; default 1 MiB
 
 	// DeadLetterUnknown sends events of an unknown type to the dead letters; else they are skipped, with a report.
@@ -101,6 +103,10 @@ func (c Config) withDefaults() Config {
 	set(&c.CommitEvery, time.Second)
 	set(&c.Stuck, 10*time.Minute)
 	set(&c.Stall, 2*time.Minute)
+	set(&c.FloodWithin, 10*time.Minute)
+	if c.FloodEvents == 0 {
+		c.FloodEvents = 50
+	}
 	if c.MaxInFlight == 0 {
 		c.MaxInFlight = 64
 	}

@@ -17,6 +17,7 @@ import (
 type Engine struct {
 	cfg     Config
 	numbers *numbers
+	floods  *floods
 	opening limiter // how many partitions are taken over at once
 
 	mu      sync.Mutex           // guards what follows
@@ -31,7 +32,7 @@ func NewEngine(cfg Config) *Engine {
 	cfg.Group.Topics = []string{cfg.Inbox}
 	cfg.Group.Drain = cfg.Drain
 	e := &Engine{
-		cfg: cfg, numbers: newNumbers(cfg.Registry), opening: make(limiter, mostOpening),
+		cfg: cfg, numbers: newNumbers(cfg.Registry), floods: newFloods(cfg), opening: make(limiter, mostOpening),
 		stores: map[int]*state.Store{}, stalls: map[int]int{},
 	}
 	e.cfg.Report = e.numbers.counting(cfg.Report)

@@ -17,7 +17,7 @@ type gauges struct {
 	all    []*prometheus.Desc
 
 	assigned, owned, lanes, heldEvents, heldAge                   *prometheus.Desc
-	windowRecords, windowBytes, lag, oldest, stateObjects, paused *prometheus.Desc
+	windowRecords, windowBytes, lag, oldest, stateObjects, paused, types *prometheus.Desc
 }
 
 func newGauges(e *Engine) *gauges {
@@ -39,6 +39,8 @@ func newGauges(e *Engine) *gauges {
 	g.lag = desc("inbox_lag_records", "Inbox records that are not done: in the window, and not fetched yet.", "partition")
 	g.oldest = desc("oldest_event_age_seconds", "Age in the inbox of the oldest fetched event that is not done; 0 if all are.", "partition")
 	g.stateObjects = desc("state_objects", "Objects in the partition's state.", "partition")
+	g.types = desc("paused_partitions", "Owned partitions in which events of the type are not attempted, since too many of them "+
+		"were rejected: an operator has to let them go on (distributor-bridge resume).", "type")
 	return g
 }
 
@@ -65,8 +67,14 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	tell(g.owned, float64(len(owned)))
 	now := time.Now()
 	lanes := map[string]int{"working": 0, "ready": 0, "paused": 0, "resting": 0}
-	all := held{}
+	all, halted := held{}, map[string]int{}
+	for _, typ := range eventTypes {
+		halted[typ] = 0
+	}
 	for _, p := range owned {
+		for typ := range p.store.Control().Paused {
+			halted[typ]++
+		}
 		v := p.view(now, lanes)
 		name := strconv.Itoa(p.number)
 		tell(g.windowRecords, float64(v.window), name)
@@ -78,6 +86,9 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		for _, customer := range v.customers {
 			all.add(p, customer)
 		}
+	}
+	for typ, n := range halted {
+		tell(g.types, float64(n), typ)
 	}
 	for state, n := range lanes {
 		tell(g.lanes, float64(n), state)

@@ -15,7 +15,7 @@ import (
 
 // lane is the work of one customer: one thing at a time, the inbox's records in their order, what is held in between.
 //
-// queue, queued, running, paused, crowded, wake and slot belong to the partition's mutex; hand is for all who look. The rest
+// queue, queued, running, paused, crowded, called, released, wake and slot belong to the partition's mutex; hand is for all who look. The rest
 // belongs to the worker that runs the lane, and while none does to whoever holds the mutex.
 type lane struct {
 	customer string
@@ -24,6 +24,8 @@ type lane struct {
 	running  bool
 	paused   bool      // it waits out a short trouble: nothing but its alarm starts it
 	crowded  bool      // its first record cannot be taken: too many of that subject are held
+	called   bool      // while it ran: there is room for its attempt
+	released bool      // while it ran: a type has not paused any more
 	wake     time.Time // when to run the lane again; zero: only for a record
 	slot     int       // its place among the alarms, from 1 on; 0: it has none
 
@@ -33,6 +35,9 @@ type lane struct {
 	// owed is the inbox offset up to which an owner before this one has recorded outcomes that it may not have published; -1 if
 	// there are none. Until it is delivered again no item goes on: news of an object must not come before what made it.
 	owed int64
+	// parked is until when it waits for room for an attempt; zero: it does not. waiter belongs to the floods' mutex.
+	parked time.Time
+	waiter *waiter
 }
 
 func newLane(customer string) *lane { return &lane{customer: customer, owed: -1} }

@@ -21,6 +21,7 @@ type partition struct {
 	store   *state.Store
 	numbers *numbers
 	places  *places
+	floods  *floods
 	source  source
 
 	workers sync.WaitGroup // added to under mu, and only while spawn is set

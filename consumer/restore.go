@@ -53,8 +53,13 @@ func (l *life) take(ctx context.Context) (*partition, error) {
 	}
 	store.Committed(next)
 	p := newPartition(&e.cfg, l.number, store, next)
-	p.numbers, p.places = e.numbers, l.session.places
+	p.numbers, p.places, p.floods = e.numbers, l.session.places, e.floods
 	p.source = source{l.session.fetcher, kafka.TopicPartition{Topic: e.cfg.Inbox, Partition: l.number}}
+	p.release() // an owner before this one may not have come to it
+	for _, typ := range types(store.Control().Paused) {
+		e.cfg.Log.Warn().Int("partition", l.number).Str("event_type", typ).Time("since", store.Control().Paused[typ].Since).
+			Msg("events of the type are not attempted: run distributor-bridge resume " + typ + " when what rejected them is mended")
+	}
 	return p, nil
 }
 

@@ -43,6 +43,9 @@ func (t *task) fresh() bool { return t.item == nil }
 
 // process does a record of the inbox. nil: its offset is done.
 func (p *partition) process(work context.Context, l *lane, record kafka.Record) error {
+	if p.isCommand(record) {
+		return p.obey(work, l, record)
+	}
 	t := &task{lane: l, record: &record, began: time.Now()}
 	event, err := p.event(record)
 	if err != nil {
@@ -91,7 +94,7 @@ func (p *partition) begin(work context.Context, t *task, last *state.Rejection) 
 	if last != nil && last.Follow != "" {
 		return p.followAgain(work, t, last)
 	}
-	return p.attempt(work, t)
+	return p.try(work, t)
 }
 
 // settle marks a record as done if err is nil, and gives err.
@@ -116,6 +119,9 @@ func (p *partition) resume(work context.Context, l *lane, it *item) error {
 			l.hand.turn(recording)
 			return p.ended(t, t.work.Outcome.Verdict == outcome.Done || t.work.Outcome.Verdict == outcome.Rejected, p.tell(work, t))
 		}
+	}
+	if p.halts(t) {
+		return p.halt(work, t)
 	}
 	if it.follow == "" {
 		l.hand.turn(reading)
@@ -167,7 +173,7 @@ func (p *partition) again(work context.Context, t *task) error {
 	if t.item.follow == "" {
 		t.work.Held = outcome.Retrying
 	}
-	return p.attempt(work, t)
+	return p.try(work, t)
 }
 
 // giveUp ends an event that cannot be attempted again. One with an open intent may have had its effect: only a person knows.

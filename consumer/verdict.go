@@ -61,6 +61,9 @@ func (p *partition) end(ctx context.Context, t *task, run *attempt.Run, v *outco
 		return err
 	}
 	p.report(t, v, Report{Verdict: out.Verdict, Results: out.Results, Superseded: superseded})
+	if err := p.judge(ctx, t, v); err != nil {
+		return err
+	}
 	if !t.fresh() {
 		return nil
 	}
@@ -120,6 +123,8 @@ func (p *partition) hold(ctx context.Context, t *task, run *attempt.Run, v *outc
 // dueAt says when to look at held work again; zero if only something that happens can bring it on.
 func (p *partition) dueAt(w attempt.Work, v *outcome.Error, now time.Time) time.Time {
 	switch {
+	case w.Reason == outcome.Paused:
+		return time.Time{}
 	case w.Held == outcome.Retrying:
 		return now.Add(v.After)
 	case w.Follow == "" && w.Held == outcome.Waiting:
@@ -340,6 +345,8 @@ func invalidLetter(record kafka.Record, err error) producer.Letter {
 	switch {
 	case errors.Is(err, schemas.ErrUnknownType):
 		letter.Reason = outcome.UnknownType
+	case errors.Is(err, schemas.ErrCommand):
+		letter.Reason = outcome.ForeignCommand
 	case errors.Is(err, errNotOurs):
 		letter.Reason = outcome.Undecodable
 	case errors.As(err, &invalid):

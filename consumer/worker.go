@@ -36,11 +36,12 @@ func (p *partition) step(take, work context.Context, l *lane) error {
 	if take.Err() != nil {
 		return errStopped
 	}
+	l.parked = time.Time{}
 	if t := l.task; t != nil {
 		l.task = nil
 		l.hand.begin(t.record.Offset)
 		defer l.hand.end()
-		return p.settle(*t.record, p.attempt(work, t))
+		return p.settle(*t.record, p.try(work, t))
 	}
 	if len(l.items) > 0 && l.owed < 0 {
 		if it := l.next(p.records(l), time.Now()); it != nil {
@@ -81,7 +82,7 @@ func (p *partition) turn(l *lane, err error) *lane {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l.running = false
-	if err == nil && (len(l.queue) > 0 || len(l.items) > 0) || errors.Is(err, errIdle) && len(l.queue) > 0 {
+	if l.after(p) || err == nil && (len(l.queue) > 0 || len(l.items) > 0) || errors.Is(err, errIdle) && len(l.queue) > 0 {
 		p.enqueue(l)
 	} else {
 		p.rest(l)
@@ -129,6 +130,8 @@ func (p *partition) kick() {
 // rest ends a lane's run, and sets its alarm; p.mu is held.
 func (p *partition) rest(l *lane) {
 	switch {
+	case !l.parked.IsZero():
+		l.paused, l.wake = true, l.parked
 	case l.task != nil:
 		l.paused, l.wake = true, l.task.again
 	case l.owed >= 0:

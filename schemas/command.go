@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
@@ -41,6 +42,15 @@ type CommandResume struct {
 	Why    string   `json:"why"`    // in the operator's words
 	Type   string   `json:"type"`   // the event type, without prefix
 	Pauses []string `json:"pauses"` // the IDs of the pauses that end
+}
+
+// HeaderType is the header of a record in binary mode that tells its type.
+const HeaderType = headerPrefix + attrType
+
+// IsCommandType says whether a type in full, with prefix, is that of a command, known or not.
+func (c *Contract) IsCommandType(full []byte) bool {
+	name, ours := bytes.CutPrefix(full, c.bytes)
+	return ours && bytes.HasPrefix(name, []byte(commandPrefix))
 }
 
 // IsCommand says whether a name, without prefix, is that of a command, known or not.

@@ -21,6 +21,7 @@ var ErrUnknownType = errors.New("unknown event type")
 // Contract reads, judges and builds events whose types have one prefix. It is safe for concurrent use.
 type Contract struct {
 	prefix  string
+	bytes   []byte                        // the same
 	schemas map[string]*jsonschema.Schema // by schema name
 	words   map[string]string             // what headers of events tell again and again, each by itself
 }
@@ -37,7 +38,7 @@ func New(prefix string) (*Contract, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile schemas: %w", err)
 	}
-	c := &Contract{prefix: prefix, schemas: compiled, words: map[string]string{}}
+	c := &Contract{prefix: prefix, bytes: []byte(prefix), schemas: compiled, words: map[string]string{}}
 	for _, word := range []string{specVersion, mediaJSON, mediaStructured, mediaStructuredUTF8} {
 		c.words[word] = word
 	}
