@@ -89,8 +89,10 @@ func (d *desk) commands(fits func(consumer.Report) bool) int {
 	return len(d.told(func(r consumer.Report) bool { return r.Stage == consumer.StageCommand && fits(r) }))
 }
 
-func current(r consumer.Report) bool    { return r.Error == nil && !r.Repeated }
-func notCurrent(r consumer.Report) bool { return r.Error != nil && r.Error.Reason == outcome.NotCurrent }
+func current(r consumer.Report) bool { return r.Error == nil && !r.Repeated }
+func notCurrent(r consumer.Report) bool {
+	return r.Error != nil && r.Error.Reason == outcome.NotCurrent
+}
 
 // refusing gives a handler that rejects orders while closed is set, after a while.
 func refusing(closed *atomic.Bool) func(context.Context, *attempt.Run, int) error {

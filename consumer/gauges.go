@@ -16,7 +16,7 @@ type gauges struct {
 	engine *Engine
 	all    []*prometheus.Desc
 
-	assigned, owned, lanes, heldEvents, heldAge                   *prometheus.Desc
+	assigned, owned, lanes, heldEvents, heldAge                          *prometheus.Desc
 	windowRecords, windowBytes, lag, oldest, stateObjects, paused, types *prometheus.Desc
 }
 

@@ -97,6 +97,7 @@ func (b *Bridge) stages(contract *schemas.Contract, work *handlers.Handlers) con
 		HoldAfter: cfg.Rules.HoldAfter, MaxWait: cfg.Rules.MaxWait, Poll: cfg.Rules.PollInterval,
 		RetryFirst: cfg.Rules.Retry.Initial, RetryMost: cfg.Rules.Retry.Max,
 		Lease: cfg.Rules.Lease, CommitEvery: cfg.Rules.CommitEvery, Drain: cfg.Rules.Drain, MaxInFlight: cfg.Rules.MaxInFlight,
+		FloodEvents: cfg.Rules.Flood.Events, FloodWithin: cfg.Rules.Flood.Within,
 		SendBefore:        distributor.SendBefore,
 		MaxState:          cfg.Topics.MaxMessageBytes,
 		DeadLetterUnknown: cfg.UnknownTypes == "dead_letter",
@@ -150,22 +151,7 @@ func (b *Bridge) check(ctx context.Context) error {
 		return fmt.Errorf("check the brokers: %w", err)
 	}
 	names := b.cfg.Topics.Names()
-	own := []string{names.Inbox, names.Results, names.DeadLetters, names.State}
-	have, err := b.client.Topics(ctx, own...)
-	if err != nil {
-		return fmt.Errorf("look at the topics: %w", err)
-	}
-	var wrong []error
-	for _, name := range own {
-		switch info, ok := have[name]; {
-		case !ok:
-			wrong = append(wrong, fmt.Errorf("topic %s does not exist: run distributor-bridge topics create", name))
-		case info.Partitions != b.cfg.Topics.Partitions:
-			wrong = append(wrong, fmt.Errorf("topic %s has %d partitions, topics.partitions says %d: the number is fixed for ever",
-				name, info.Partitions, b.cfg.Topics.Partitions))
-		}
-	}
-	return errors.Join(wrong...)
+	return b.cfg.own(ctx, b.client, names.Inbox, names.Results, names.DeadLetters, names.State)
 }
 
 func (b *Bridge) close() {
@@ -185,7 +171,7 @@ func (b *Bridge) report(r consumer.Report) {
 	if r.Stage == consumer.StageIntake && r.Error == nil {
 		line = b.cfg.Log.Debug() // the event's one line comes when it is done
 	}
-	if r.Error != nil && r.Verdict != outcome.Done && r.Verdict != outcome.Waiting {
+	if r.Error != nil && r.Verdict != outcome.Done && r.Verdict != outcome.Waiting && r.Error.Reason != outcome.Paused {
 		line = b.cfg.Log.Warn()
 	}
 	line = line.Str("stage", r.Stage).Str("event_id", r.Event.ID).Str("event_source", r.Event.Source).
@@ -242,6 +228,10 @@ func message(r consumer.Report) string {
 		return "a replay that something newer has overtaken: nothing was done"
 	case r.Repeated:
 		return "known already"
+	case r.Stage == consumer.StageCommand && r.Error != nil:
+		return "a command that is not current: nothing was done"
+	case r.Stage == consumer.StageCommand:
+		return "command"
 	case r.Behind:
 		return "held behind an earlier event of its subject"
 	case r.Stage == consumer.StageIntake && r.Error == nil:

@@ -213,6 +213,7 @@ type Rules struct {
 	// PollInterval is how often the API is asked for a KYC, a status or a task that has not ended.
 	PollInterval time.Duration `koanf:"poll_interval"`
 	Retry        Retry         `koanf:"retry"`
+	Flood        Flood         `koanf:"flood"`
 	// Lease is how long an acknowledged write to state allows calls, before it has to be renewed. Shorter than Group.Session.
 	Lease time.Duration `koanf:"lease"`
 	// CommitEvery is how often offsets of what is done are committed. What was not yet is known again after a crash, and done
@@ -234,6 +235,14 @@ type Rules struct {
 type Retry struct {
 	Initial time.Duration `koanf:"initial"`
 	Max     time.Duration `koanf:"max"`
+}
+
+// Flood says when an event type pauses, since too many of its events are rejected: their dead letters would have to be replayed.
+type Flood struct {
+	// Events of a type that ended within the time of Within, at least half of them rejected, make it pause at the member that
+	// counted them. A pause ends by the command resume.
+	Events int           `koanf:"events"`
+	Within time.Duration `koanf:"within"`
 }
 
 // Logging says what is written to standard error.
@@ -278,6 +287,7 @@ func Default() Config {
 			KeyRetention: 20 * time.Hour, Margin: 10 * time.Minute, Quiet: time.Minute, HoldAfter: 10 * time.Second,
 			MaxWait: 30 * day, MaxInFlight: 64, PollInterval: 5 * time.Second,
 			Retry: Retry{Initial: 500 * time.Millisecond, Max: time.Minute},
+			Flood: Flood{Events: 50, Within: 10 * time.Minute},
 			Lease: 10 * time.Second, CommitEvery: time.Second, Drain: 25 * time.Second,
 			FinalStatuses: []string{"DELIVERED", "KYC_INSUFFICIENT"}, CreditAt: "PAID",
 		},

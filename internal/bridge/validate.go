@@ -160,6 +160,7 @@ func (c *Config) checkRules(p *config.Problems) {
 		{"rules.key_retention", r.KeyRetention}, {"rules.quiet", r.Quiet}, {"rules.hold_after", r.HoldAfter},
 		{"rules.max_wait", r.MaxWait}, {"rules.poll_interval", r.PollInterval}, {"rules.retry.initial", r.Retry.Initial},
 		{"rules.lease", r.Lease}, {"rules.commit_every", r.CommitEvery}, {"rules.drain", r.Drain},
+		{"rules.flood.within", r.Flood.Within},
 	} {
 		positive(p, d.key, d.value)
 	}
@@ -185,6 +186,7 @@ func (c *Config) checkRules(p *config.Problems) {
 	if r.Retry.Max < r.Retry.Initial {
 		p.Add("rules.retry.max", "%s is shorter than rules.retry.initial, %s", r.Retry.Max, r.Retry.Initial)
 	}
+	between(p, "rules.flood.events", r.Flood.Events, 1, 1_000_000)
 	between(p, "rules.max_in_flight", r.MaxInFlight, 1, 10_000)
 	if len(r.FinalStatuses) == 0 || slices.Contains(r.FinalStatuses, "") {
 		p.Add("rules.final_statuses", "at least one status is required, and none may be empty")
