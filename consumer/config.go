@@ -7,6 +7,7 @@
 //	attempt   the handler makes its steps (internal/attempt): intent → call → answer
 //	finish    outcome written to state, acknowledged → results or dead letter from it → inbox offset done
 //	hold      cannot finish now: written into its subject's record → inbox offset done → the lane goes on
+//	paused    so many of its type are rejected: held without an attempt, until an operator's command in the inbox
 //	resume    woken or due: attempted again → outcome written beside it → published → its entry removed
 //
 // # What a crash does

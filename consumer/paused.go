@@ -86,7 +86,7 @@ func (p *partition) admit(l *lane) bool {
 }
 
 // judge counts an event that has ended; v is nil if it is done. If its type is to pause, that is written down before the event's
-// results are published. What has waited too long is nobody's fault here.
+// results are published. What has waited too long is nobody's fault here. (Nor will replays be counted: they were rejected before.)
 func (p *partition) judge(ctx context.Context, t *task, v *outcome.Error) error {
 	typ := t.work.Event.Type
 	if t.work.Follow != "" || typ == "" || v != nil && v.Reason == outcome.Expired {

@@ -124,7 +124,8 @@ func decodeControl(value []byte) (*Control, error) {
 		return nil, errors.New("the control record is not readable JSON")
 	}
 	if read.Version > controlVersion {
-		return nil, fmt.Errorf("the control record has version %d, and this bridge knows %d: run the newer bridge", read.Version, controlVersion)
+		return nil, fmt.Errorf("the control record has version %d, and this bridge knows %d: run the newer bridge",
+			read.Version, controlVersion)
 	}
 	return c, nil
 }

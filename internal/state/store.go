@@ -14,6 +14,8 @@
 // Memory changes when a write is acknowledged, never before. The records of one Write are one batch: all of them or
 // none. After an error of Write nobody knows whether it landed: the partition has to be given up and taken anew.
 //
+// One record, control, is about the partition as a whole (control.go); all others are objects of customers.
+//
 // Values are small JSON without personal data: IDs, hashes, statuses, times. The package knows nothing of the API.
 package state
 
