@@ -264,7 +264,7 @@ func isDone(r consumer.Report) bool {
 }
 
 // Rejections among many more successes pause nothing, nor do few, nor such as lie longer apart than the while, nor what has
-// expired.
+// expired, nor replays.
 func TestNoFlood(t *testing.T) {
 	t.Parallel()
 	virtual(t, func(t *testing.T, w *world) {
@@ -288,10 +288,19 @@ func TestNoFlood(t *testing.T) {
 			w.until(c.name, d.finished(ids...))
 			time.Sleep(11 * time.Minute)
 		}
+		w.until("all letters", func() bool { return len(w.read(w.dead)) == 120+100+98 })
+		for _, name := range []string{"bad", "badly"} { // as many replays as two pauses would take
+			for i := range 49 {
+				id := fmt.Sprintf("%s%03d", name, i)
+				d.again(id)
+				w.replay(id, 1, nil)
+			}
+		}
+		w.until("all letters again", func() bool { return len(w.read(w.dead)) == 120+100+2*98 })
+		time.Sleep(time.Minute)
 		if got := strings.Join(w.pauses(released), ""); got != "" {
 			t.Error("a type has paused")
 		}
-		w.until("all letters", func() bool { return len(w.read(w.dead)) == 120+100+98 })
 	})
 }
 

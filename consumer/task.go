@@ -60,7 +60,7 @@ func (p *partition) process(work context.Context, l *lane, record kafka.Record) 
 	}
 	r := p.store.Get(l.customer, t.home)
 	if r == nil {
-		return p.attempt(work, t)
+		return p.try(work, t)
 	}
 	if record.Offset <= r.Seen {
 		l.hand.turn(recording)
@@ -73,7 +73,7 @@ func (p *partition) process(work context.Context, l *lane, record kafka.Record) 
 	if open := r.Find(record.Offset, ""); open >= 0 {
 		t.work = r.Work[open].Clone() // begun by an owner before this one
 		t.work.Event = event
-		return p.attempt(work, t)
+		return p.try(work, t)
 	}
 	last, current := recall(&t.work, r)
 	switch {
