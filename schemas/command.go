@@ -19,12 +19,14 @@ import (
 
 // Names of command types, without prefix. commandPrefix is reserved: no event may have a name that begins so.
 const (
-	TypeCommandResume = commandPrefix + "resume"
+	TypeCommandResume  = commandPrefix + "resume"
+	TypeCommandResolve = commandPrefix + "resolve"
+	TypeCommandDiscard = commandPrefix + "discard"
 
 	commandPrefix = "command."
 )
 
-var commandTypes = []string{TypeCommandResume}
+var commandTypes = []string{TypeCommandResume, TypeCommandResolve, TypeCommandDiscard}
 
 // CommandTypes gives the names of all command types, without prefix.
 func CommandTypes() []string { return slices.Clone(commandTypes) }
@@ -42,6 +44,30 @@ type CommandResume struct {
 	Why    string   `json:"why"`    // in the operator's words
 	Type   string   `json:"type"`   // the event type, without prefix
 	Pauses []string `json:"pauses"` // the IDs of the pauses that end
+}
+
+// CommandResolve is the data of command.resolve: somebody has found out whether a call happened that nobody knew of.
+type CommandResolve struct {
+	By         string   `json:"by"`
+	Why        string   `json:"why"`
+	CustomerID string   `json:"customer_id"`
+	Object     string   `json:"object"`              // within the customer, as state has it: order/ID, positions …
+	Event      EventRef `json:"event"`               // that is held, or has caused the follow-up which is
+	FollowUp   string   `json:"follow_up,omitempty"` // empty: the event itself is held
+	Step       string   `json:"step"`
+	Generation int      `json:"generation,omitempty"`  // of the step's key
+	Happened   bool     `json:"happened"`              // else it is made again, under a new key
+	ProviderID string   `json:"provider_id,omitempty"` // of what the call made; required if it happened
+}
+
+// CommandDiscard is the data of command.discard: a held event is given up.
+type CommandDiscard struct {
+	By         string   `json:"by"`
+	Why        string   `json:"why"`
+	CustomerID string   `json:"customer_id"`
+	Object     string   `json:"object"`
+	Event      EventRef `json:"event"`
+	FollowUp   string   `json:"follow_up,omitempty"`
 }
 
 // HeaderType is the header of a record in binary mode that tells its type.

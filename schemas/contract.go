@@ -65,7 +65,9 @@ var dataTypes = map[string]reflect.Type{
 	TypePositionRedeemed:    reflect.TypeFor[PositionRedeemed](),
 	TypePositionTransferred: reflect.TypeFor[PositionTransferred](),
 
-	TypeCommandResume: reflect.TypeFor[CommandResume](),
+	TypeCommandResume:  reflect.TypeFor[CommandResume](),
+	TypeCommandResolve: reflect.TypeFor[CommandResolve](),
+	TypeCommandDiscard: reflect.TypeFor[CommandDiscard](),
 
 	resultSchema(TypeCustomerRegistered):      reflect.TypeFor[CustomerRegistered](),
 	resultSchema(TypeCustomerUpdated):         reflect.TypeFor[CustomerUpdatedResult](),
