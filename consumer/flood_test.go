@@ -296,7 +296,9 @@ func TestNoFlood(t *testing.T) {
 				w.replay(id, 1, nil)
 			}
 		}
-		if n := len(d.told(func(r consumer.Report) bool { return r.Verdict == outcome.Rejected && r.Error.Reason == outcome.Refused })); n < 120+98 {
+		if n := len(d.told(func(r consumer.Report) bool {
+			return r.Verdict == outcome.Rejected && r.Error.Reason == outcome.Refused
+		})); n < 120+98 {
 			t.Errorf("%d events were refused", n)
 		}
 		w.until("all letters again", func() bool { return len(w.read(w.dead)) == 120+100+2*98 })

@@ -28,6 +28,9 @@ func (w *world) replay(id string, n int, mend func(string) string) {
 		w.t.Fatalf("no dead letter of %s", id)
 	}
 	key := letters[i].Key
+	if key == nil { // intake's letter, with upstream's key: c1's
+		key = []byte("c1")
+	}
 	r := kafka.Record{Topic: w.cfg.Inbox, Partition: w.partition(string(key)), Key: key, Value: letters[i].Value}
 	for _, h := range letters[i].Headers {
 		if !strings.HasPrefix(h.Key, "dlq_") {
