@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -160,6 +161,59 @@ func TestWebhook(t *testing.T) {
 		one.stop()
 		other.stop()
 	})
+}
+
+// The sandbox's own webhooks, sent three times each, late and in any order, make each status a result within two seconds.
+func TestWebhooksOfTheSandbox(t *testing.T) {
+	statuses := []string{sandbox.StatusReview, sandbox.StatusWaiting, sandbox.StatusAccepted, sandbox.StatusPaid}
+	const secret, apart = "s3cret of the provider", 2 * time.Minute
+	for name, hooks := range map[string]sandbox.Webhooks{
+		"token":  {Token: hintToken},
+		"client": {TokenURL: "http://hints.example.org/webhooks/token", ClientID: "provider", ClientSecret: secret},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				door := newPipeListener()
+				hooks.URL, hooks.Dial, hooks.Duplicates, hooks.Shuffle = "http://hints.example.org/webhooks/investments", door.dial, 2, true
+				cfg := sandbox.Config{Webhooks: hooks, StatusDelay: map[string]time.Duration{}}
+				for _, status := range statuses {
+					cfg.StatusDelay[status] = apart
+				}
+				w := &hintWorld{world: newPipes(t, cfg), door: door}
+				w.cfg.Rules.PollInterval, w.cfg.Rules.CreditByHand = 3*time.Hour, true
+				m := w.start(w.listens, func(cfg *bridge.Config) {
+					cfg.Webhooks.ClientID, cfg.Webhooks.ClientSecret = "provider", secret
+				})
+				ctx, end := context.WithCancel(context.Background())
+				var sender sync.WaitGroup
+				sender.Go(func() { w.api.SendWebhooks(ctx) })
+				w.invest("a")
+				time.Sleep(apart * time.Duration(len(statuses)+1))
+				end()
+				sender.Wait()
+				m.stop()
+				var told []string
+				for _, e := range w.results() {
+					changed, err := schemas.Data[schemas.InvestmentStatusChanged](e)
+					if e.Name != schemas.TypeInvestmentStatusChanged || err != nil {
+						continue
+					}
+					told = append(told, changed.Status)
+					for _, d := range w.api.Deliveries() {
+						if late := e.Time.Sub(d.ChangedAt); d.Status == changed.Status && late > 2500*time.Millisecond {
+							t.Errorf("%s is told %s after it was so", changed.Status, late)
+						}
+					}
+				}
+				if !slices.Equal(told, statuses) {
+					t.Errorf("told %q, want %q", told, statuses)
+				}
+				if n := len(w.api.Deliveries()); n != 3*len(statuses) {
+					t.Errorf("%d webhooks were sent", n)
+				}
+			})
+		})
+	}
 }
 
 // partitionOf gives the partition of a customer, as the state's keys tell.

@@ -7,7 +7,7 @@
 // applied.
 //
 // It guarantees: a request either has all its effects or none; what it answers follows from the requests, the
-// configuration and the clock alone; it runs no goroutine but the one in Serve that waits for its end. Time is time.Now,
+// configuration and the clock alone; it runs no goroutines but two in Serve: one waits for its end, one sends webhooks where they are wanted. Time is time.Now,
 // and what moves by itself (KYC, statuses, tasks) is worked out from timestamps when somebody looks, so it runs inside a
 // testing/synctest bubble. Everything is in memory.
 //
