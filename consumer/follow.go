@@ -14,22 +14,23 @@ import "time"
 // gives it back at once, and asks again when it can.
 
 // choose gives the lane's item to go on with now; nil if there is none, or if it is a follow-up that has to wait for a place.
-func (p *partition) choose(l *lane) *item {
+// look says that it is a follow-up, and has its place.
+func (p *partition) choose(l *lane) (it *item, look bool) {
 	if len(l.items) == 0 || l.owed >= 0 {
 		p.yield(l)
-		return nil
+		return nil, false
 	}
 	now := time.Now()
-	it := l.next(p.records(l), now)
+	it = l.next(p.records(l), now)
 	if it == nil || it.follow == "" || p.tells(l, it) {
 		p.yield(l)
-		return it
+		return it, false
 	}
 	if !p.follow(l) {
-		return nil
+		return nil, false
 	}
 	it.looked = now
-	return it
+	return it, true
 }
 
 // tells says whether an item only has its outcome published: that needs no call.

@@ -43,10 +43,12 @@ func (p *partition) step(take, work context.Context, l *lane) error {
 		defer l.hand.end()
 		return p.settle(*t.record, p.try(work, t))
 	}
-	if it := p.choose(l); it != nil {
+	if it, look := p.choose(l); it != nil {
 		l.hand.begin(it.offset)
 		defer l.hand.end()
-		defer p.yield(l)
+		if look { // else a place that comes meanwhile is for the lane's next thing
+			defer p.yield(l)
+		}
 		return p.resume(work, l, it)
 	}
 	record, ok := p.pop(l)
