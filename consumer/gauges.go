@@ -126,7 +126,7 @@ func (p *partition) view(now time.Time, lanes map[string]int) view {
 		switch {
 		case l.running:
 			lanes["working"]++
-		case l.queued:
+		case l.queued, l.waits:
 			lanes["ready"]++
 		case l.paused:
 			lanes["paused"]++

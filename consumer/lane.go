@@ -3,6 +3,7 @@ package consumer
 import (
 	"cmp"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -15,8 +16,9 @@ import (
 
 // lane is the work of one customer: one thing at a time, the inbox's records in their order, what is held in between.
 //
-// queue, queued, running, paused, crowded, called, released, wake and slot belong to the partition's mutex; hand is for all who
-// look. The rest belongs to the worker that runs the lane, and while none does to whoever holds the mutex.
+// queue, queued, running, paused, crowded, called, released, waits, hinted, wake and slot belong to the partition's mutex; hand is
+// for all who look. place is given under the mutex, and given back by the worker. The rest belongs to the worker that runs the
+// lane, and while none does to whoever holds the mutex.
 type lane struct {
 	customer string
 	queue    []kafka.Record // taken from the inbox, not worked on yet
@@ -26,12 +28,15 @@ type lane struct {
 	crowded  bool      // its first record cannot be taken: too many of that subject are held
 	called   bool      // while it ran: there is room for its attempt
 	released bool      // while it ran: a type has not paused any more
+	waits    bool      // its follow-up waits for a place
+	hinted   []string  // keys of records about which hints came while it ran
 	wake     time.Time // when to run the lane again; zero: only for a record
 	slot     int       // its place among the alarms, from 1 on; 0: it has none
 
 	hand  hand
-	task  *task   // what a pause has interrupted
-	items []*item // what the customer's records hold, by offset
+	place atomic.Bool // it has a place for a follow-up
+	task  *task       // what a pause has interrupted
+	items []*item     // what the customer's records hold, by offset
 	// owed is the inbox offset up to which an owner before this one has recorded outcomes that it may not have published; -1 if
 	// there are none. Until it is delivered again no item goes on: news of an object must not come before what made it.
 	owed int64
@@ -51,6 +56,7 @@ type item struct {
 
 	ready   bool      // it was woken
 	due     time.Time // when to look at it again; zero: only when it is woken
+	looked  time.Time // of a follow-up: when its last attempt began
 	backoff *backoff.ExponentialBackOff
 }
 
@@ -208,11 +214,11 @@ func (l *lane) wakeAll(get func(key string) *state.Record) {
 }
 
 // earliest gives when the lane's next item is due; zero if none is. What cannot go on before another item does is not
-// asked: that one's turn is its turn.
+// asked: that one's turn is its turn. While a follow-up waits for a place no time brings it on.
 func (l *lane) earliest(get func(key string) *state.Record) time.Time {
 	var first time.Time
 	for _, it := range l.items {
-		if it.due.IsZero() || !first.IsZero() && !it.due.Before(first) {
+		if it.due.IsZero() || !first.IsZero() && !it.due.Before(first) || l.waits && it.follow != "" {
 			continue
 		}
 		r := get(it.key)

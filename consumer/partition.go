@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"distributor-bridge/internal/kafka"
 	"distributor-bridge/internal/state"
 )
@@ -16,13 +18,14 @@ import (
 //
 // Locks are taken in this order: mu, then that of places or of the fetcher.
 type partition struct {
-	cfg     *Config
-	number  int
-	store   *state.Store
-	numbers *numbers
-	places  *places
-	floods  *floods
-	source  source
+	cfg       *Config
+	number    int
+	store     *state.Store
+	numbers   *numbers
+	places    *places // of the lanes at work
+	following *places // of the follow-ups under attempt
+	floods    *floods
+	source    source
 
 	workers sync.WaitGroup // added to under mu, and only while spawn is set
 
@@ -32,6 +35,8 @@ type partition struct {
 	cut    func() // gives up what is in hand
 	lanes  map[string]*lane
 	ready  []*lane     // have something to do, and do not run
+	first  []*lane     // the same, to go before those: their follow-up has been given a place
+	waits  []*lane     // their follow-up is due, and waits for a place: see follow.go
 	alarms alarms      // lanes that have something to do later
 	timer  *time.Timer // while run does: calls rung
 	rings  time.Time   // when; zero: it is not set
@@ -45,6 +50,8 @@ type partition struct {
 	lost   bool      // what comes next is not in the inbox any more: the partition stands still
 	over   bool      // run has ended
 	failed error     // the first failure: the partition is to be given up
+
+	investments map[uuid.UUID]whose // that are followed: see hint.go
 }
 
 // newPartition makes the lanes of all that state holds. Before run, which starts everything, it has to be given its numbers,
@@ -53,11 +60,13 @@ func newPartition(cfg *Config, number int, store *state.Store, next int64) *part
 	p := &partition{
 		cfg: cfg, number: number, store: store,
 		lanes: map[string]*lane{}, window: newWindow(), next: next, known: next, moved: time.Now(),
+		investments: map[uuid.UUID]whose{},
 	}
 	for _, customer := range store.Busy() {
 		l := newLane(customer)
 		for _, e := range store.Live(customer) {
 			l.sync(e.Key, e.Record)
+			p.track(l, e.Key, e.Record)
 			if e.Record.Last != nil && e.Record.Seen >= next {
 				l.owed = max(l.owed, e.Record.Seen)
 			}
@@ -186,6 +195,7 @@ func (p *partition) run(take, work context.Context, stop, cut func()) error {
 	p.mu.Unlock()
 	p.workers.Wait()
 	p.places.leave(p)
+	p.following.leave(p)
 	return p.failure()
 }
 

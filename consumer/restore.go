@@ -53,7 +53,7 @@ func (l *life) take(ctx context.Context) (*partition, error) {
 	}
 	store.Committed(next)
 	p := newPartition(&e.cfg, l.number, store, next)
-	p.numbers, p.places, p.floods = e.numbers, l.session.places, e.floods
+	p.numbers, p.places, p.following, p.floods = e.numbers, l.session.places, l.session.following, e.floods
 	p.source = source{l.session.fetcher, kafka.TopicPartition{Topic: e.cfg.Inbox, Partition: l.number}}
 	p.release() // an owner before this one may not have come to it
 	for _, typ := range types(store.Control().Paused) {

@@ -287,6 +287,7 @@ func (p *partition) call(ctx context.Context, run *attempt.Run, t *task) (err er
 		}
 	}()
 	if t.work.Follow != "" {
+		defer p.yield(t.lane) // what is written of it needs no call
 		return p.cfg.FollowUp(ctx, run)
 	}
 	return p.cfg.Handle(ctx, run)

@@ -229,6 +229,7 @@ func (p *partition) write(ctx context.Context, t *task, c *change, changed map[s
 	}
 	for _, e := range c.entries {
 		l.sync(e.Key, e.Record)
+		p.track(l, e.Key, e.Record)
 	}
 	if changed == nil || len(l.items) == 0 { // nobody to wake
 		return nil

@@ -31,6 +31,7 @@ type Bridge struct {
 	api       *distributor.Client
 	results   *kafka.Producer
 	inbox     *kafka.Producer
+	hints     *kafka.Producer // nil where no hints are taken
 	intake    *consumer.Intake
 	engine    *consumer.Engine
 	documents *documents.Fetcher
@@ -77,6 +78,9 @@ func New(cfg Config) (*Bridge, error) {
 	}
 	stages := b.stages(contract, work)
 	b.intake, b.engine = consumer.NewIntake(stages, b.inbox), consumer.NewEngine(stages)
+	if cfg.Webhooks.Listen != "" {
+		b.hints = client.Producer(kafka.ProducerConfig{})
+	}
 	return b, nil
 }
 
@@ -120,7 +124,13 @@ func (b *Bridge) Run(ctx context.Context) error {
 	if err := b.ready(ctx); err != nil {
 		return err
 	}
+	takeHints, err := b.takeHints(ctx)
+	if err != nil {
+		return err
+	}
 	stages, ctx := errgroup.WithContext(ctx)
+	stages.Go(func() error { return takeHints(ctx) })
+	stages.Go(func() error { b.followHints(ctx); return nil })
 	stages.Go(func() error { return b.intake.Run(ctx) })
 	stages.Go(func() error { return b.engine.Run(ctx) })
 	return stages.Wait()
@@ -151,12 +161,19 @@ func (b *Bridge) check(ctx context.Context) error {
 		return fmt.Errorf("check the brokers: %w", err)
 	}
 	names := b.cfg.Topics.Names()
-	return b.cfg.own(ctx, b.client, names.Inbox, names.Results, names.DeadLetters, names.State)
+	own := []string{names.Inbox, names.Results, names.DeadLetters, names.State}
+	if b.hints != nil {
+		own = append(own, names.Hints)
+	}
+	return b.cfg.own(ctx, b.client, own...)
 }
 
 func (b *Bridge) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
+	if b.hints != nil {
+		_ = b.hints.Close(ctx) // a hint that is given up was not answered
+	}
 	if err := errors.Join(b.inbox.Close(ctx), b.results.Close(ctx)); err != nil {
 		b.cfg.Log.Warn().Err(err).Msg("writes were given up: what they belong to is not committed, and will be done again")
 	}

@@ -61,7 +61,7 @@ func (c *Config) own(ctx context.Context, client *kafka.Client, topics ...string
 		switch info, exists := have[topic]; {
 		case !exists:
 			wrong = append(wrong, fmt.Errorf("topic %s does not exist: run distributor-bridge topics create", topic))
-		case info.Partitions != c.Topics.Partitions:
+		case info.Partitions != c.Topics.Partitions && topic != c.Topics.Names().Hints:
 			wrong = append(wrong, fmt.Errorf("topic %s has %d partitions, topics.partitions says %d: the number is fixed for ever",
 				topic, info.Partitions, c.Topics.Partitions))
 		}

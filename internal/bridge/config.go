@@ -34,6 +34,7 @@ type Config struct {
 	// Offerings are what upstream can sell, by upstream's names. An order of any other is rejected as unknown_offering.
 	Offerings map[string]Offering `koanf:"offerings"`
 	Documents Documents           `koanf:"documents"`
+	Webhooks  Webhooks            `koanf:"webhooks"`
 	Rules     Rules               `koanf:"rules"`
 	Logging   Logging             `koanf:"log"`
 
@@ -43,6 +44,8 @@ type Config struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error) `koanf:"-"`
 	// APIDial opens connections to the API; nil is the network.
 	APIDial func(ctx context.Context, network, address string) (net.Conn, error) `koanf:"-"`
+	// WebhookListen opens the listener of webhooks.listen; nil is the network.
+	WebhookListen func(ctx context.Context, network, address string) (net.Listener, error) `koanf:"-"`
 	// AllowPrivateDocuments lets links to documents lead to private and loopback addresses.
 	AllowPrivateDocuments bool `koanf:"-"`
 	// Log takes the log; the zero value is silent.
@@ -195,6 +198,30 @@ type Documents struct {
 	MaxBytes int `koanf:"max_bytes"`
 }
 
+// Webhooks says where the provider's hints are taken that an investment has changed. They only make the bridge look at once:
+// without them an investment is polled all the same. Whoever takes them, all members get to know them.
+type Webhooks struct {
+	// Listen is host:port, or :port for all addresses. Default: none, this member takes no hints.
+	Listen string `koanf:"listen"`
+	// Token is the bearer token agreed on with the provider; several, with white space between them, while it is changed. Each
+	// has 16 characters or more. At least a token or a client is required.
+	Token config.Secret `koanf:"token"`
+	// TokenFile holds the tokens instead. It is read again while the bridge runs.
+	TokenFile string `koanf:"token_file"`
+	// ClientID and ClientSecret are OAuth 2.0 client credentials given to the provider, who gets tokens for them at
+	// /webhooks/token. The secret has 16 characters or more, and is the same for all members.
+	ClientID     string        `koanf:"client_id"`
+	ClientSecret config.Secret `koanf:"client_secret"`
+	// ClientSecretFile holds the secret instead. It is read again while the bridge runs.
+	ClientSecretFile string `koanf:"client_secret_file"`
+	// CertFile and KeyFile are the certificate and key of the listener, PEM, read again when they change. Default: none, plain
+	// HTTP: for a loopback address, or behind an ingress or proxy that ends TLS. On the open network tokens could be read.
+	CertFile string `koanf:"cert_file"`
+	KeyFile  string `koanf:"key_file"`
+	// PerSecond is how many hints are taken; the provider is told to repeat the others later.
+	PerSecond int `koanf:"per_second"`
+}
+
 // Rules are the times and limits of how events are worked on.
 type Rules struct {
 	// KeyRetention is how long the API surely remembers an idempotency key [A]. It MUST be shorter than the real time: a
@@ -283,6 +310,7 @@ func Default() Config {
 			},
 		},
 		Documents: Documents{MaxBytes: 25 << 20},
+		Webhooks:  Webhooks{PerSecond: 50},
 		Rules: Rules{
 			KeyRetention: 20 * time.Hour, Margin: 10 * time.Minute, Quiet: time.Minute, HoldAfter: 10 * time.Second,
 			MaxWait: 30 * day, MaxInFlight: 64, PollInterval: 5 * time.Second,

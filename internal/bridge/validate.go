@@ -20,6 +20,7 @@ func (c *Config) Validate() error {
 	c.checkEvents(&p)
 	c.checkAPI(&p)
 	c.checkDocuments(&p)
+	c.checkWebhooks(&p)
 	c.checkRules(&p)
 	oneOf(&p, "log.level", c.Logging.Level,
 		zerolog.LevelDebugValue, zerolog.LevelInfoValue, zerolog.LevelWarnValue, zerolog.LevelErrorValue)
