@@ -20,6 +20,8 @@ type Engine struct {
 	floods  *floods
 	opening limiter // how many partitions are taken over at once
 
+	successes successes
+
 	mu      sync.Mutex           // guards what follows
 	stores  map[int]*state.Store // of partitions that are or were owned, to be kept over a rebalance
 	stalls  map[int]int          // how often a partition without progress was cured since its last progress

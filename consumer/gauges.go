@@ -18,6 +18,7 @@ type gauges struct {
 
 	assigned, owned, lanes, heldEvents, heldAge                          *prometheus.Desc
 	windowRecords, windowBytes, lag, oldest, stateObjects, paused, types *prometheus.Desc
+	heldFull                                                             *prometheus.Desc
 }
 
 func newGauges(e *Engine) *gauges {
@@ -36,6 +37,7 @@ func newGauges(e *Engine) *gauges {
 	g.windowRecords = desc("window_records", "Inbox records that were taken, from the first on that is not done.", "partition")
 	g.windowBytes = desc("window_bytes", "Payload of the records that wait for their lane.", "partition")
 	g.paused = desc("window_full", "1 while the window is so full that nothing is fetched.", "partition")
+	g.heldFull = desc("held_full", "1 while so many events are held that nothing is fetched.", "partition")
 	g.lag = desc("inbox_lag_records", "Inbox records that are not done: in the window, and not fetched yet.", "partition")
 	g.oldest = desc("oldest_event_age_seconds", "Age in the inbox of the oldest fetched event that is not done; 0 if all are.", "partition")
 	g.stateObjects = desc("state_objects", "Objects in the partition's state.", "partition")
@@ -80,6 +82,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		tell(g.windowRecords, float64(v.window), name)
 		tell(g.windowBytes, float64(v.bytes), name)
 		tell(g.paused, v.full, name)
+		tell(g.heldFull, v.brimful, name)
 		tell(g.lag, float64(v.lag), name)
 		tell(g.oldest, v.oldest.Seconds(), name)
 		tell(g.stateObjects, float64(p.store.Len()), name)
@@ -104,7 +107,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 // view is what a partition has in hand at a moment.
 type view struct {
 	window, bytes int
-	full          float64
+	full, brimful float64
 	lag           int64
 	oldest        time.Duration
 	customers     []string // who have a lane
@@ -117,6 +120,9 @@ func (p *partition) view(now time.Time, lanes map[string]int) view {
 	v := view{window: p.window.open(), bytes: p.bytes, lag: int64(p.window.open()) + max(0, p.known-p.next)}
 	if p.full {
 		v.full = 1
+	}
+	if p.brimful {
+		v.brimful = 1
 	}
 	if _, written, ok := p.window.oldest(); ok {
 		v.oldest = max(0, now.Sub(written))

@@ -58,6 +58,7 @@ type item struct {
 	due     time.Time // when to look at it again; zero: only when it is woken
 	looked  time.Time // of a follow-up: when its last attempt began
 	backoff *backoff.ExponentialBackOff
+	tried   time.Time // when it last ended in a retry
 }
 
 // itemName tells the items of one record apart.
@@ -155,10 +156,11 @@ func (l *lane) next(get func(key string) *state.Record, now time.Time) *item {
 	return follow
 }
 
-// resumable says whether a held event may be attempted once its time has come. One that waits stays behind an earlier one
-// in doubt, too: of two redemptions that waited for their turn, the first may have been sent and not be answered.
+// resumable says whether a held event may go on once its time has come: be attempted, or if it is unknown be given up. One that
+// waits stays behind an earlier one in doubt, too: of two redemptions that waited for their turn, the first may have been sent and
+// not be answered.
 func resumable(r *state.Record, w attempt.Work) bool {
-	return (w.Held == outcome.Waiting || w.Held == outcome.Retrying) &&
+	return w.Held == outcome.Unresolved || (w.Held == outcome.Waiting || w.Held == outcome.Retrying) &&
 		(w.Intent != nil || !blocked(r, w.Offset))
 }
 

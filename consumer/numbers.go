@@ -133,7 +133,7 @@ var rejections = []outcome.Reason{
 	outcome.Invalid, outcome.Refused, outcome.Conflict, outcome.AmbiguousWallet, outcome.UnknownOffering,
 	outcome.PersonCompanyChange, outcome.DocumentGone, outcome.DocumentTooLarge, outcome.DocumentMismatch,
 	outcome.DocumentRefusedLink, outcome.NotRegistered, outcome.Expired, outcome.Bug, outcome.TooLarge,
-	outcome.Undecodable, outcome.UnknownType, outcome.ForeignCommand,
+	outcome.Undecodable, outcome.UnknownType, outcome.ForeignCommand, outcome.NeverResolved,
 }
 
 // register gives c, registered, or what is registered in its place.
@@ -181,7 +181,7 @@ func (n *numbers) report(r Report) {
 	if c != nil {
 		c.Inc()
 	}
-	if r.Verdict == outcome.Rejected && r.Error != nil {
+	if r.Error != nil && (r.Verdict == outcome.Rejected || r.Error.Reason == outcome.NeverResolved) {
 		if c := n.dead[r.Error.Reason]; c != nil {
 			c.Inc()
 		}

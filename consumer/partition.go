@@ -27,29 +27,33 @@ type partition struct {
 	floods    *floods
 	source    source
 
+	successes *successes // of all partitions
+
 	workers sync.WaitGroup // added to under mu, and only while spawn is set
 
-	mu     sync.Mutex // guards what follows
-	spawn  func(*lane)
-	stop   func() // ends run: no more is begun
-	cut    func() // gives up what is in hand
-	lanes  map[string]*lane
-	ready  []*lane     // have something to do, and do not run
-	first  []*lane     // the same, to go before those: their follow-up has been given a place
-	waits  []*lane     // their follow-up is due, and waits for a place: see follow.go
-	alarms alarms      // lanes that have something to do later
-	timer  *time.Timer // while run does: calls rung
-	rings  time.Time   // when; zero: it is not set
-	window *window
-	bytes  int       // that the records in the lanes' queues take
-	full   bool      // the source is paused
-	next   int64     // the inbox offset that is to be delivered next
-	known  int64     // where the inbox ends, as last told
-	moved  time.Time // when an offset was done last, or the first was taken, or the inbox was told to have no more
-	worked bool      // something was done
-	lost   bool      // what comes next is not in the inbox any more: the partition stands still
-	over   bool      // run has ended
-	failed error     // the first failure: the partition is to be given up
+	mu      sync.Mutex // guards what follows
+	spawn   func(*lane)
+	stop    func() // ends run: no more is begun
+	cut     func() // gives up what is in hand
+	lanes   map[string]*lane
+	ready   []*lane     // have something to do, and do not run
+	first   []*lane     // the same, to go before those: their follow-up has been given a place
+	waits   []*lane     // their follow-up is due, and waits for a place: see follow.go
+	alarms  alarms      // lanes that have something to do later
+	timer   *time.Timer // while run does: calls rung
+	rings   time.Time   // when; zero: it is not set
+	window  *window
+	bytes   int       // that the records in the lanes' queues take
+	full    bool      // the source is paused, since the window is full
+	brimful bool      // the source is paused, since too many events are held
+	next    int64     // the inbox offset that is to be delivered next
+	known   int64     // where the inbox ends, as last told
+	before  int64     // where it ended when the partition was taken
+	moved   time.Time // when an offset was done last, or the first was taken, or the inbox was told to have no more
+	worked  bool      // something was done
+	lost    bool      // what comes next is not in the inbox any more: the partition stands still
+	over    bool      // run has ended
+	failed  error     // the first failure: the partition is to be given up
 
 	investments map[uuid.UUID]whose // that are followed: see hint.go
 }
@@ -90,7 +94,7 @@ func (p *partition) deliver(got kafka.Fetched) {
 	}
 	if got.From != p.next {
 		p.source.set(p.next) // whatever has come in between: from here it goes on
-		if p.full {
+		if p.full || p.brimful {
 			p.source.pause()
 		}
 		return
@@ -148,7 +152,7 @@ func (p *partition) finish(record kafka.Record) {
 	p.moved, p.worked = now, true
 	if p.full && p.fullness() <= 0.5 {
 		p.full = false
-		p.source.resume()
+		p.fetchOn()
 	}
 }
 
@@ -184,6 +188,7 @@ func (p *partition) run(take, work context.Context, stop, cut func()) error {
 	if p.failed != nil {
 		stop()
 	}
+	p.brim()
 	p.ring()
 	p.mu.Unlock()
 

@@ -36,6 +36,7 @@ type task struct {
 	began  time.Time
 	again  time.Time       // of a fresh record: when a short trouble is to be over
 	was    outcome.Verdict // what it was held as
+	tried  time.Time       // when it last ended in a retry
 	wrote  map[string]bool // objects that attempts before the present one changed: their intents have written them
 }
 
@@ -108,7 +109,7 @@ func (p *partition) settle(record kafka.Record, err error) error {
 // resume goes on with an item of the lane.
 func (p *partition) resume(work context.Context, l *lane, it *item) error {
 	t := &task{lane: l, home: it.key, item: it, began: time.Now(), work: attempt.Work{Offset: it.offset}}
-	t.pause = it.backoff
+	t.pause, t.tried = it.backoff, it.tried
 	it.ready = false
 	if !it.behind {
 		r := p.store.Get(l.customer, it.key)
@@ -118,6 +119,10 @@ func (p *partition) resume(work context.Context, l *lane, it *item) error {
 		if t.work.Outcome != nil {
 			l.hand.turn(recording)
 			return p.ended(t, t.work.Outcome.Verdict == outcome.Done || t.work.Outcome.Verdict == outcome.Rejected, p.tell(work, t))
+		}
+		if t.was == outcome.Unresolved && !polled(&t.work) { // it is due: nobody has found out
+			l.hand.turn(recording)
+			return p.abandon(work, t)
 		}
 	}
 	if p.halts(t) {
@@ -203,6 +208,10 @@ func (p *partition) attempt(work context.Context, t *task) error {
 		return j.err
 	}
 	l.hand.turn(recording)
+	if now := time.Now(); succeeded(run.Work(), t.work, v) {
+		p.successes.took(l.customer, now)
+		t.work.Failing = 0
+	}
 	t.work = carry(run.Work(), t.work)
 	switch {
 	case v != nil && v.Verdict == outcome.Rejected && t.work.Intent != nil: // which may have had its effect
@@ -215,6 +224,10 @@ func (p *partition) attempt(work context.Context, t *task) error {
 		return p.hold(work, t, run, outcome.Unknown(outcome.Failing, nil))
 	case t.work.Panics >= mostPanics:
 		return p.ended(t, t.fresh(), p.end(work, t, run, outcome.Reject(outcome.Bug)))
+	case p.failing(t, v, time.Now()):
+		unknown := *v
+		unknown.Verdict, unknown.Reason = outcome.Unresolved, outcome.Failing
+		return p.hold(work, t, run, &unknown)
 	}
 	if t.wrote == nil {
 		t.wrote = map[string]bool{}
@@ -270,7 +283,7 @@ func (w watched) Ready(ctx context.Context) (context.Context, error) {
 
 // carry takes over what an attempt brought on, and what the attempts before it counted.
 func carry(w, before attempt.Work) attempt.Work {
-	w.Tries, w.Panics, w.Failed = before.Tries, before.Panics, before.Failed
+	w.Tries, w.Panics, w.Failed, w.Failing = before.Tries, before.Panics, before.Failed, before.Failing
 	return w
 }
 

@@ -100,6 +100,7 @@ func (p *partition) after(l *lane, err error) (next *lane, unused bool) {
 	}
 	unused = l.place.Swap(false)
 	l.running = false
+	p.brim()
 	if l.after(p) || err == nil && (len(l.queue) > 0 || len(l.items) > 0) || errors.Is(err, errIdle) && len(l.queue) > 0 {
 		p.enqueue(l)
 	} else {

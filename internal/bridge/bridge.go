@@ -99,6 +99,7 @@ func (b *Bridge) stages(contract *schemas.Contract, work *handlers.Handlers) con
 			KeyRetention: cfg.Rules.KeyRetention, Margin: cfg.Rules.Margin, Quiet: cfg.Rules.Quiet,
 		},
 		HoldAfter: cfg.Rules.HoldAfter, MaxWait: cfg.Rules.MaxWait, Poll: cfg.Rules.PollInterval,
+		FailingAfter: cfg.Rules.FailingAfter, MaxHeld: cfg.Rules.MaxHeld,
 		RetryFirst: cfg.Rules.Retry.Initial, RetryMost: cfg.Rules.Retry.Max,
 		Lease: cfg.Rules.Lease, CommitEvery: cfg.Rules.CommitEvery, Drain: cfg.Rules.Drain, MaxInFlight: cfg.Rules.MaxInFlight,
 		FloodEvents: cfg.Rules.Flood.Events, FloodWithin: cfg.Rules.Flood.Within,

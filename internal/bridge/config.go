@@ -233,8 +233,15 @@ type Rules struct {
 	Quiet time.Duration `koanf:"quiet"`
 	// HoldAfter is how long an event may keep its customer's next ones from beginning.
 	HoldAfter time.Duration `koanf:"hold_after"`
-	// MaxWait is after how long an event that waits for another (an order for its customer) is given up as expired.
+	// MaxWait is after how long an event that waits for another (an order for its customer) is given up as expired, and one
+	// of which nobody knows what became as unresolved.
 	MaxWait time.Duration `koanf:"max_wait"`
+	// FailingAfter is for how long one event may get a 5xx while other customers' calls succeed, until it is left to a person,
+	// as unresolved. An outage does not count.
+	FailingAfter time.Duration `koanf:"failing_after"`
+	// MaxHeld is how many events of a partition may be held: at so many nothing of it is fetched until there are fewer. Each
+	// takes about half a kilobyte of memory, and of state.
+	MaxHeld int `koanf:"max_held"`
 	// MaxInFlight is how many calls are under way at once. More is faster until the API is too slow or refuses.
 	MaxInFlight int `koanf:"max_in_flight"`
 	// PollInterval is how often the API is asked for a KYC, a status or a task that has not ended.
@@ -313,7 +320,8 @@ func Default() Config {
 		Webhooks:  Webhooks{PerSecond: 50},
 		Rules: Rules{
 			KeyRetention: 20 * time.Hour, Margin: 10 * time.Minute, Quiet: time.Minute, HoldAfter: 10 * time.Second,
-			MaxWait: 30 * day, MaxInFlight: 64, PollInterval: 5 * time.Second,
+			MaxWait: 30 * day, FailingAfter: 30 * time.Minute, MaxHeld: 100_000,
+			MaxInFlight: 64, PollInterval: 5 * time.Second,
 			Retry: Retry{Initial: 500 * time.Millisecond, Max: time.Minute},
 			Flood: Flood{Events: 50, Within: 10 * time.Minute},
 			Lease: 10 * time.Second, CommitEvery: time.Second, Drain: 25 * time.Second,

@@ -159,7 +159,8 @@ func (c *Config) checkRules(p *config.Problems) {
 		value time.Duration
 	}{
 		{"rules.key_retention", r.KeyRetention}, {"rules.quiet", r.Quiet}, {"rules.hold_after", r.HoldAfter},
-		{"rules.max_wait", r.MaxWait}, {"rules.poll_interval", r.PollInterval}, {"rules.retry.initial", r.Retry.Initial},
+		{"rules.max_wait", r.MaxWait}, {"rules.failing_after", r.FailingAfter}, {"rules.poll_interval", r.PollInterval},
+		{"rules.retry.initial", r.Retry.Initial},
 		{"rules.lease", r.Lease}, {"rules.commit_every", r.CommitEvery}, {"rules.drain", r.Drain},
 		{"rules.flood.within", r.Flood.Within},
 	} {
@@ -189,6 +190,7 @@ func (c *Config) checkRules(p *config.Problems) {
 	}
 	between(p, "rules.flood.events", r.Flood.Events, 1, 1_000_000)
 	between(p, "rules.max_in_flight", r.MaxInFlight, 1, 10_000)
+	between(p, "rules.max_held", r.MaxHeld, 1, 10_000_000)
 	if len(r.FinalStatuses) == 0 || slices.Contains(r.FinalStatuses, "") {
 		p.Add("rules.final_statuses", "at least one status is required, and none may be empty")
 	}

@@ -28,7 +28,7 @@ const NotCurrent Reason = "not_current"
 const (
 	Invalid             Reason = "invalid"               // the event does not keep its schema
 	Refused             Reason = "refused"               // the API refused a call with a 4xx
-	Conflict            Reason = "conflict"              // the same order or position came before, with other data
+	Conflict            Reason = "conflict"              // the same order or position came before, with other data or an unknown end
 	AmbiguousWallet     Reason = "ambiguous_wallet"      // no wallet is named, and the customer has several of them
 	UnknownOffering     Reason = "unknown_offering"      // the configuration maps no such offering
 	PersonCompanyChange Reason = "person_company_change" // a person cannot become a company, nor the other way
@@ -55,6 +55,7 @@ const (
 	BodyChanged    Reason = "body_changed"    // the body made now differs from the one sent before
 	KeyExpired     Reason = "key_expired"     // in doubt, and first sent longer ago than the API keeps keys
 	Failing        Reason = "failing"         // one event fails with 5xx for long while others succeed
+	NeverResolved  Reason = "unresolved"      // it was unknown for longer than max_wait: in dead letters only
 )
 
 // Class says what was observed when a call did not succeed. The set is closed; dead letters (dlq_class), logs and
@@ -74,6 +75,7 @@ const (
 	ClassClient       Class = "client"       // another 4xx: the call itself is refused
 	ClassContract     Class = "contract"     // a 2xx that breaks the contract; for a GET a retry, else unknown
 	ClassDocument     Class = "document"     // what the event refers to cannot be had now; says nothing of the API
+	ClassUnknown      Class = "unknown"      // whatever was observed, it does not tell what the call did
 	ClassInternal     Class = "internal"     // the bridge's own fault, or an error without a verdict
 )
 

@@ -292,6 +292,13 @@ func (s *Store) Keys(customer string) []string { return s.memory.keys(customer) 
 // key.
 func (s *Store) Live(customer string) []Entry { return s.memory.live(customer) }
 
+// Held gives how many events are held: those that cannot finish now, and those behind them.
+func (s *Store) Held() int {
+	s.memory.mu.RLock()
+	defer s.memory.mu.RUnlock()
+	return s.memory.held
+}
+
 // Len gives the number of objects.
 func (s *Store) Len() int {
 	s.memory.mu.RLock()
