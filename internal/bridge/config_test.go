@@ -192,6 +192,8 @@ func TestProblems(t *testing.T) {
 		"lease and session": {func(c *bridge.Config) { c.Rules.Lease = c.Group.Session }, "rules.lease: 20s is not shorter than group.session"},
 		"lease":             {func(c *bridge.Config) { c.Rules.Lease = time.Millisecond }, "rules.lease: 1ms is less than 1s"},
 		"key retention":     {func(c *bridge.Config) { c.Rules.KeyRetention = 10 * time.Minute }, "rules.key_retention: 10m0s is not longer than rules.margin"},
+		"failing after":     {func(c *bridge.Config) { c.Rules.FailingAfter = 0 }, "rules.failing_after: 0s is not more than nothing"},
+		"held":              {func(c *bridge.Config) { c.Rules.MaxHeld = 0 }, "rules.max_held: 0 is not between"},
 		"in flight":         {func(c *bridge.Config) { c.Rules.MaxInFlight = 0 }, "rules.max_in_flight: 0 is not between"},
 		"poll":              {func(c *bridge.Config) { c.Rules.PollInterval = -1 }, "rules.poll_interval: -1ns is not more than nothing"},
 		"retry":             {func(c *bridge.Config) { c.Rules.Retry.Max = time.Millisecond }, "rules.retry.max: 1ms is shorter"},
