@@ -1,9 +1,11 @@
 package consumer
 
 // brim stops fetching when as many events are held as may be, and lets it go on when there is room again: what is held takes
-// memory and state, and more of it would help nobody. What was fetched already still comes in. p.mu is held.
+// memory and state, and more of it would help nobody. What was fetched already still comes in.
 func (p *partition) brim() {
 	held, limit := p.store.Held(), p.cfg.MaxHeld
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	switch {
 	case !p.brimful && held >= limit:
 		p.brimful = true

@@ -181,6 +181,7 @@ func (p *partition) failure() error {
 // run lets workers run the lanes until take ends, which stop does, and returns when all have ended. work is for what is in
 // hand: when it ends, calls are given up; cut makes it end. The error is why the partition has to be taken anew.
 func (p *partition) run(take, work context.Context, stop, cut func()) error {
+	p.brim()
 	p.mu.Lock()
 	p.stop, p.cut = stop, cut
 	p.spawn = func(l *lane) { p.workers.Go(func() { p.serve(take, work, l) }) }
@@ -188,7 +189,6 @@ func (p *partition) run(take, work context.Context, stop, cut func()) error {
 	if p.failed != nil {
 		stop()
 	}
-	p.brim()
 	p.ring()
 	p.mu.Unlock()
 

@@ -25,7 +25,9 @@ var (
 // customer with a thousand events leaves room for others. It has a place among the lanes at work.
 func (p *partition) serve(take, work context.Context, l *lane) {
 	for l != nil {
-		l = p.turn(l, p.step(take, work, l))
+		err := p.step(take, work, l)
+		p.brim()
+		l = p.turn(l, err)
 	}
 	p.places.give(p)
 	p.kick() // one that made room for another partition gets its place back in turn, or is known to wait
@@ -100,7 +102,6 @@ func (p *partition) after(l *lane, err error) (next *lane, unused bool) {
 	}
 	unused = l.place.Swap(false)
 	l.running = false
-	p.brim()
 	if l.after(p) || err == nil && (len(l.queue) > 0 || len(l.items) > 0) || errors.Is(err, errIdle) && len(l.queue) > 0 {
 		p.enqueue(l)
 	} else {
