@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 //	lane      one about a customer's event is in that customer's; others, which come to every partition, in one of their own
 //	current   a command names what it is about so exactly that it does nothing, and says so, once that has changed
 //	done      what it changes is one write, with its offset: acknowledged, then the offset is done
-//	again     delivered again, its offset is known (state.Control.Seen); where it is not, it is not current any more
+//	again     delivered again, its offset is known (state.Control.Seen), or it is not current any more
 //
 // Another kind of command adds a case to obey, and its name and data to schemas.
 
@@ -37,8 +38,8 @@ func (p *partition) obey(ctx context.Context, l *lane, record kafka.Record) erro
 	if err == nil {
 		err = p.cfg.Contract.ValidateCommand(e)
 	}
-	if err == nil && l.customer != schemas.CommandKey {
-		err = errNotOurs // none of those that are known is about a customer
+	if err == nil && l.customer != cmp.Or(e.CustomerID, schemas.CommandKey) {
+		err = errNotOurs // its lane is that of the customer whom it is about
 	}
 	if err != nil {
 		return p.reject(ctx, record, err)
@@ -46,10 +47,14 @@ func (p *partition) obey(ctx context.Context, l *lane, record kafka.Record) erro
 	report := Report{Stage: StageCommand, Event: identity(e), Offset: record.Offset}
 	current := true
 	switch {
-	case record.Offset <= p.store.Control().Seen:
+	case e.CustomerID == "" && record.Offset <= p.store.Control().Seen:
 		report.Repeated = true
 	case e.Name == schemas.TypeCommandResume:
 		current, err = p.unpause(ctx, record, e)
+	case e.Name == schemas.TypeCommandResolve:
+		current, err = with(ctx, l, e, p.resolve)
+	case e.Name == schemas.TypeCommandDiscard:
+		current, err = with(ctx, l, e, p.discard)
 	}
 	if err != nil {
 		return stopped(ctx, err)
@@ -60,6 +65,15 @@ func (p *partition) obey(ctx context.Context, l *lane, record kafka.Record) erro
 	report.Took = time.Since(began)
 	p.cfg.Report(report)
 	return nil
+}
+
+// with does a command about something of the lane's customer with its data.
+func with[T any](ctx context.Context, l *lane, e schemas.Event, do func(context.Context, *lane, T) (bool, error)) (current bool, err error) {
+	data, err := schemas.Data[T](e)
+	if err != nil {
+		return false, err
+	}
+	return do(ctx, l, data)
 }
 
 // unpause lets events of a type go on, if it has paused for one of the reasons that the command names.

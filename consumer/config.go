@@ -27,6 +27,8 @@ package consumer
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,6 +50,9 @@ type Config struct {
 	Publisher *producer.Producer
 	Handle    Handler // events
 	FollowUp  Handler // follow-ups
+	// Answer gives what a step's answer is if a person has found out that its call happened, and what the provider calls that which
+	// it made. refs are those of the call. Default: no step can be answered so.
+	Answer func(step string, refs attempt.Refs, id string) (json.RawMessage, error)
 
 	Group      kafka.GroupConfig // ID, times; the intake's ID is that with "-intake". Topics are set by New
 	Upstream   []string          // topics that intake reads
@@ -127,6 +132,11 @@ func (c Config) withDefaults() Config {
 	}
 	if c.SendBefore == nil {
 		c.SendBefore = func(ctx context.Context, _ time.Time) context.Context { return ctx }
+	}
+	if c.Answer == nil {
+		c.Answer = func(step string, _ attempt.Refs, _ string) (json.RawMessage, error) {
+			return nil, fmt.Errorf("no answer can be made for step %s", step)
+		}
 	}
 	if c.Report == nil {
 		c.Report = func(Report) {}

@@ -49,7 +49,7 @@ func (p *partition) nextLook(w *attempt.Work, now time.Time) time.Time {
 	return now.Add(max(p.cfg.Poll, min(now.Sub(w.Since)/10, p.cfg.PollMost)))
 }
 
-// abandon gives up t, which has been unknown for max_wait. Its outcome is recorded in its entry, and published by the lane's
+// abandon gives up t if it has been unknown for max_wait. Its outcome is recorded in its entry, and published by the lane's
 // next thing: first state, then what is made from it.
 func (p *partition) abandon(ctx context.Context, t *task) error {
 	now := stamp()
@@ -58,6 +58,13 @@ func (p *partition) abandon(ctx context.Context, t *task) error {
 		t.item.due = p.unknownDue(&w, now)
 		return nil
 	}
+	return p.forsake(ctx, t)
+}
+
+// forsake gives up t, of which nobody knows what became of it: a dead letter, and the news that it may have happened.
+func (p *partition) forsake(ctx context.Context, t *task) error {
+	now := stamp()
+	w := t.work
 	v := &outcome.Error{Verdict: outcome.Unresolved, Reason: outcome.NeverResolved, Class: outcome.ClassUnknown}
 	if w.Intent != nil {
 		v.Step = w.Intent.Step
@@ -73,6 +80,7 @@ func (p *partition) abandon(ctx context.Context, t *task) error {
 	changed := c.giveUp(t.home, w)
 	home := c.record(t.home)
 	if w.Follow == "" {
+		home.Reject(w, t.home, v)                                              // its replay is in doubt, too
 		home.Put(attempt.Work{Event: w.Event, Offset: w.Offset, Outcome: out}) // gone when it is told
 	} else {
 		w.Held, w.Told, w.Outcome = outcome.Unresolved, append(w.Told, outcome.NeverResolved), out

@@ -91,6 +91,12 @@ func (h *Handlers) creditRefused(ctx context.Context, r *attempt.Run, id string,
 // lookAtCredit reads the credit's task. The task's path is an assumption [A]: where the API does not know it, the
 // investment's status tells.
 func (h *Handlers) lookAtCredit(ctx context.Context, r *attempt.Run, id string) error {
+	switch r.Decided() {
+	case attempt.Happened:
+		return creditStatus(r, id, distributor.Succeeded)
+	case attempt.DidNotHappen:
+		return creditStatus(r, id, distributor.Failed)
+	}
 	o := r.Order(id)
 	task, err := h.api.Credit(ctx, o.InvestmentID, o.CreditTask)
 	if err == nil {

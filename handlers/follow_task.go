@@ -18,9 +18,17 @@ func (h *Handlers) followTask(ctx context.Context, r *attempt.Run, key string) e
 	if _, ok := redemption(key); ok {
 		get, step = h.api.Redemption, stepRedemption
 	}
-	task, err := get(ctx, p.TaskID)
-	if err != nil {
-		return unseen(err)
+	task := distributor.Task{}
+	switch r.Decided() {
+	case attempt.Happened:
+		task.Status = distributor.Succeeded
+	case attempt.DidNotHappen:
+		task.Status = distributor.Failed
+	default:
+		var err error
+		if task, err = get(ctx, p.TaskID); err != nil {
+			return unseen(err)
+		}
 	}
 	if string(task.Status) != p.Status {
 		p.Status, p.Since = string(task.Status), now()

@@ -86,6 +86,13 @@ func (h *Handlers) invest(ctx context.Context, r *attempt.Run, e schemas.OrderPa
 	if err != nil {
 		return err
 	}
+	if a.Status == "" { // a person has told of it
+		known, err := h.api.Investment(ctx, a.ID)
+		if err != nil {
+			return unseen(err)
+		}
+		a.Status = known.Status
+	}
 	o := r.Order(e.OrderID)
 	o.Event = r.Event().Hash() // of two events with the same data, the one that caused it follows it up
 	o.InvestmentID, o.WalletID, o.Status, o.Since = a.ID, a.Wallet, a.Status, now()

@@ -85,6 +85,7 @@ const (
 	ReasonNotRegistered       Reason = "not_registered"
 	ReasonExpired             Reason = "expired"      // waited longer than max_wait
 	ReasonBug                 Reason = "bug"          // the handler panicked, again and again
+	ReasonDiscarded           Reason = "discarded"    // an operator gave it up while it was held
 	ReasonStepChanged         Reason = "step_changed" // a replay's mended data would change a step that has succeeded
 )
 
@@ -108,7 +109,7 @@ func WaitingReasons() []Reason {
 func RejectedReasons() []Reason {
 	return []Reason{ReasonInvalid, ReasonRefused, ReasonConflict, ReasonAmbiguousWallet, ReasonUnknownOffering,
 		ReasonPersonCompanyChange, ReasonDocumentGone, ReasonDocumentTooLarge, ReasonDocumentMismatch,
-		ReasonDocumentRefusedLink, ReasonNotRegistered, ReasonExpired, ReasonBug, ReasonStepChanged}
+		ReasonDocumentRefusedLink, ReasonNotRegistered, ReasonExpired, ReasonBug, ReasonStepChanged, ReasonDiscarded}
 }
 
 // UnresolvedReasons gives the closed set of reasons of event.unresolved.

@@ -101,6 +101,7 @@ func (e *Encoder) Work(w *Work) {
 		e.Name("intent")
 		e.intent(w.Intent)
 	}
+	e.text("decided", string(w.Decided))
 	List(e, "told", w.Told, func(r *outcome.Reason) { e.Text(string(*r)) })
 	if w.Outcome != nil {
 		e.Name("outcome")

@@ -92,6 +92,9 @@ func (r *Run) FollowUp() string { return r.work.Follow }
 // Replayed says whether the event is a replay of one that was given up.
 func (r *Run) Replayed() bool { return r.work.Round > 0 }
 
+// Decided gives what a person says of the task that is followed; empty if nobody has said anything.
+func (r *Run) Decided() Decision { return r.work.Decided }
+
 // Work gives the work as the attempt has brought it on: answers and intent.
 func (r *Run) Work() Work { return r.work }
 

@@ -54,9 +54,19 @@ type Work struct {
 	Sent       []Sent                     `json:"sent,omitempty"`       // what the answered steps had sent
 	Generation map[string]int             `json:"generation,omitempty"` // per step; 0 is left out
 	Intent     *Intent                    `json:"intent,omitempty"`     // the step that is under way or in doubt
+	Decided    Decision                   `json:"decided,omitempty"`    // what a person says of a task that the provider knows nothing of
 	Told       []outcome.Reason           `json:"told,omitempty"`       // why it was held, as it was published
 	Outcome    *Outcome                   `json:"outcome,omitempty"`    // once it has one: what is still to be published
 }
+
+// Decision is what a person has found out of a task whose end the provider does not know.
+type Decision string
+
+// The decisions; the zero value is none.
+const (
+	Happened     Decision = "happened"
+	DidNotHappen Decision = "did_not_happen"
+)
 
 // Intent is a call with an effect, written down before it is made.
 type Intent struct {

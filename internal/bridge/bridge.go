@@ -88,7 +88,7 @@ func (b *Bridge) stages(contract *schemas.Contract, work *handlers.Handlers) con
 	cfg, topics := b.cfg, b.cfg.Topics.Names()
 	host, _ := os.Hostname() // for people only: an owner without a name is no trouble
 	return consumer.Config{
-		Client: b.client, Contract: contract, Handle: work.Handle, FollowUp: work.FollowUp,
+		Client: b.client, Contract: contract, Handle: work.Handle, FollowUp: work.FollowUp, Answer: handlers.Answer,
 		Publisher: producer.New(producer.Config{
 			Kafka: b.results, Contract: contract, Results: topics.Results, DeadLetters: topics.DeadLetters,
 			Partitions: cfg.Topics.Partitions, Source: cfg.Source, Version: cfg.Version,

@@ -39,6 +39,7 @@ const (
 	NotRegistered       Reason = "not_registered"        // the API knows no such investor, wallet, investment or task
 	Expired             Reason = "expired"               // it waited longer than max_wait
 	Bug                 Reason = "bug"                   // the handler panicked, time and again
+	Discarded           Reason = "discarded"             // an operator gave it up while it was held
 	StepChanged         Reason = "step_changed"          // a replay's mended data would change a step that has succeeded
 	Superseded          Reason = "superseded"            // of a replay: something newer has overtaken it. It is done; never published
 	TooLarge            Reason = "too_large"             // the record is larger than the inbox takes
