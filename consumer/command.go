@@ -68,7 +68,8 @@ func (p *partition) obey(ctx context.Context, l *lane, record kafka.Record) erro
 }
 
 // with does a command about something of the lane's customer with its data.
-func with[T any](ctx context.Context, l *lane, e schemas.Event, do func(context.Context, *lane, T) (bool, error)) (current bool, err error) {
+func with[T any](ctx context.Context, l *lane, e schemas.Event,
+	do func(context.Context, *lane, T) (bool, error)) (current bool, err error) {
 	data, err := schemas.Data[T](e)
 	if err != nil {
 		return false, err

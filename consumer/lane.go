@@ -115,14 +115,14 @@ func isOpen(w attempt.Work) bool {
 }
 
 // item gives the lane's item of that name, made if it is not there.
-func (l *lane) item(key string, offset int64, follow string, behind bool) *item {
+func (l *lane) item(key string, offset int64, follow string) *item {
 	i := slices.IndexFunc(l.items, func(it *item) bool {
-		return it.key == key && it.offset == offset && it.follow == follow && it.behind == behind
+		return it.key == key && it.offset == offset && it.follow == follow && !it.behind
 	})
 	if i >= 0 {
 		return l.items[i]
 	}
-	it := &item{key: key, offset: offset, follow: follow, behind: behind}
+	it := &item{key: key, offset: offset, follow: follow}
 	l.items = append(l.items, it)
 	return it
 }

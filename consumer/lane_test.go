@@ -196,7 +196,7 @@ func TestLane(t *testing.T) {
 				}
 				f.told = true
 				write(f.key)
-				it := l.item(f.key, f.offset, f.follow, false)
+				it := l.item(f.key, f.offset, f.follow)
 				it.ready, it.due = false, f.due
 			},
 			"restart": func(t *rapid.T) {

@@ -51,7 +51,7 @@ func (p *partition) resolve(ctx context.Context, l *lane, data schemas.CommandRe
 	if err := p.write(ctx, t, c, nil, nil); err != nil {
 		return false, err
 	}
-	it := l.item(data.Object, w.Offset, w.Follow, false)
+	it := l.item(data.Object, w.Offset, w.Follow)
 	it.due, it.ready, it.backoff = now, true, nil
 	return true, nil
 }
@@ -110,7 +110,7 @@ func (p *partition) discard(ctx context.Context, l *lane, data schemas.CommandDi
 	}
 	w := r.Work[i].Clone()
 	w.Event.Customer, w.Event.Subject = l.customer, attempt.Subject(data.Object)
-	t := &task{lane: l, home: data.Object, work: w, item: l.item(data.Object, w.Offset, w.Follow, false), began: time.Now(), was: w.Held}
+	t := &task{lane: l, home: data.Object, work: w, item: l.item(data.Object, w.Offset, w.Follow), began: time.Now(), was: w.Held}
 	if w.Held == outcome.Unresolved || w.Intent != nil {
 		return true, p.forsake(ctx, t)
 	}

@@ -90,7 +90,7 @@ func (p *partition) forsake(ctx context.Context, t *task) error {
 	if err := p.write(ctx, t, c, changed, nil); err != nil {
 		return err
 	}
-	it := t.lane.item(t.home, w.Offset, w.Follow, false)
+	it := t.lane.item(t.home, w.Offset, w.Follow)
 	it.due, it.backoff = w.Due, nil
 	p.report(t, v, Report{Verdict: outcome.Unresolved, Results: out.Results})
 	return nil

@@ -113,7 +113,7 @@ func (p *partition) hold(ctx context.Context, t *task, run *attempt.Run, v *outc
 	if err := p.write(ctx, t, c, changed, run.Follows()); err != nil {
 		return err
 	}
-	it := t.lane.item(t.home, w.Offset, w.Follow, false)
+	it := t.lane.item(t.home, w.Offset, w.Follow)
 	it.due, it.backoff, it.tried = w.Due, t.pause, t.tried
 	p.report(t, v, Report{Verdict: v.Verdict, Results: results})
 	return nil
