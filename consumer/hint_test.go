@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,9 +52,9 @@ func TestHint(t *testing.T) {
 	t.Parallel()
 	virtual(t, func(t *testing.T, w *world) {
 		w.cfg.Poll = 10 * time.Minute
-		news := false
+		var news atomic.Bool
 		d, looked := invests(t, func(run *attempt.Run, nth int) error {
-			if !news {
+			if !news.Load() {
 				return waits(run, nth)
 			}
 			run.Order("o1").Status = "DELIVERED"
@@ -81,7 +82,7 @@ func TestHint(t *testing.T) {
 			w.until("it is looked at after the start", func() bool { return d.tried("e1 status") == before+2 })
 			time.Sleep(2 * time.Minute)
 		}
-		news = true
+		news.Store(true)
 		began := time.Now()
 		m.engine.Hint(investmentOf("o1"))
 		w.until("it is told", func() bool { return len(w.named(schemas.TypeCustomerRegistered)) == 1 })
@@ -102,9 +103,9 @@ func TestHintsFlood(t *testing.T) {
 	t.Parallel()
 	virtual(t, func(t *testing.T, w *world) {
 		w.cfg.Poll = time.Hour
-		slow := time.Duration(0)
+		var slow atomic.Int64 // nanoseconds
 		d, looked := invests(t, func(run *attempt.Run, nth int) error {
-			time.Sleep(slow)
+			time.Sleep(time.Duration(slow.Load()))
 			return waits(run, nth)
 		})
 		m := w.start(d, false)
@@ -120,7 +121,7 @@ func TestHintsFlood(t *testing.T) {
 		if n := len(looked()) - before; n < 10 || n > 12 {
 			t.Errorf("%d looks, want one a second for 10 s", n)
 		}
-		slow = 5 * time.Second
+		slow.Store(int64(5 * time.Second))
 		before = d.tried("e1 status")
 		m.engine.Hint(investmentOf("o1"))
 		time.Sleep(time.Second)

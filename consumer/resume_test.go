@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -181,9 +182,9 @@ func TestIntervalsGrow(t *testing.T) {
 	t.Parallel()
 	virtual(t, func(t *testing.T, w *world) {
 		w.cfg.Poll, w.cfg.PollMost = 5*time.Second, time.Minute
-		news := 0
+		var news atomic.Int64 // which look brings some
 		d, looked := invests(t, func(run *attempt.Run, nth int) error {
-			if nth == news {
+			if nth == int(news.Load()) {
 				run.Order("o1").Status = "PAID"
 				if err := registered(run); err != nil {
 					return err
@@ -213,8 +214,9 @@ func TestIntervalsGrow(t *testing.T) {
 		m = w.start(d, false)
 		time.Sleep(5 * time.Minute)
 		check(looked()[before:], began)
-		news = d.tried("e1 status") + 1
-		w.until("there is news", func() bool { return d.tried("e1 status") == news })
+		next := d.tried("e1 status") + 1
+		news.Store(int64(next))
+		w.until("there is news", func() bool { return d.tried("e1 status") == next })
 		before = len(looked()) - 1
 		time.Sleep(5 * time.Minute)
 		m.stop()

@@ -119,6 +119,8 @@ func TestWebhooks(t *testing.T) {
 				if got := r.all(); !slices.Equal(got, allStatuses) {
 					t.Errorf("told %q, want %q", got, allStatuses)
 				}
+				r.mu.Lock()
+				defer r.mu.Unlock()
 				if name == "client" && r.tokens != len(allStatuses) {
 					t.Errorf("%d tokens, each of which lasts a minute", r.tokens)
 				}
