@@ -1,0 +1,123 @@
+package replay
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"distributor-bridge/internal/attempt"
+	"distributor-bridge/internal/outcome"
+	"distributor-bridge/internal/state"
+	"distributor-bridge/schemas"
+)
+
+// Closed says why a letter needs nobody any more. The set is closed.
+type Closed string
+
+// Why a letter is closed.
+const (
+	Open        Closed = ""
+	ClosedNewer Closed = "newer_letter" // the same event died again later: that letter counts
+	ClosedHeld  Closed = "held_again"   // the same event is at work, or held, again
+	ClosedDone  Closed = "done_since"   // another event has brought its subject what this one wanted
+)
+
+// wish is what the judgement needs to know of an event's data, kept when the data is not.
+type wish struct {
+	object   string   // key of the object that it is about
+	parts    []string // of a customer's data
+	address  string   // of a wallet, in lower case
+	investor string   // of customer.linked
+}
+
+// partNames are those parts of a customer's data whose last change state remembers.
+var partNames = []string{
+	schemas.PartPerson, schemas.PartCompany, schemas.PartBankAccount, schemas.PartTax, schemas.PartContact,
+	schemas.PartIdentification,
+}
+
+func wishOf(e schemas.Event) wish {
+	var data map[string]json.RawMessage
+	if json.Unmarshal(e.Data, &data) != nil {
+		return wish{}
+	}
+	text := func(name string) (s string) { _ = json.Unmarshal(data[name], &s); return s } // "" if it is no text
+	w := wish{object: attempt.KeyCustomer}
+	switch e.Name {
+	case schemas.TypeCustomerVerified, schemas.TypeCustomerUpdated:
+		for _, name := range partNames {
+			if data[name] != nil {
+				w.parts = append(w.parts, name)
+			}
+		}
+	case schemas.TypeCustomerLinked:
+		w.investor = text("investor_id")
+	case schemas.TypeCustomerWalletAdded:
+		w.address = strings.ToLower(text("address"))
+		w.object = attempt.KeyWallet(w.address)
+	case schemas.TypeOrderPaid, schemas.TypeOrderCreditReleased:
+		w.object = attempt.KeyOrder(text("order_id"))
+	case schemas.TypePositionRedeemed:
+		w.object = attempt.KeyRedemption(text("redemption_id"))
+	case schemas.TypePositionTransferred:
+		w.object = attempt.KeyTransfer(text("transfer_id"))
+	default:
+		return wish{}
+	}
+	return w
+}
+
+// keys gives the keys of the records that the judgement looks at.
+func (l *Letter) keys() []string {
+	return []string{l.wanted.object, l.Subject, attempt.KeyCustomer}
+}
+
+// closed is all the judgement on whether a letter, of which there is no newer one, is still open, by what state knows of its
+// customer. Closed is only what is certain: state does not know which event brought a part of a customer's data, only how
+// new it is; a conflict, where the object is there with other data, stays open, since nobody but a person can say which of
+// the two is right. Of a type that is not known, or without a customer, nothing is known: open.
+func closed(l *Letter, record func(key string) *state.Record) Closed {
+	hash := attempt.Event{Source: l.Source, ID: l.ID}.Hash()
+	if r := record(l.Subject); r != nil && slices.ContainsFunc(r.Work, func(w attempt.Work) bool {
+		return w.Follow == "" && w.Held != outcome.Done && w.Event.Hash() == hash
+	}) {
+		return ClosedHeld
+	}
+	if l.Reason == outcome.Conflict || l.wanted.object == "" {
+		return Open
+	}
+	if granted(l, hash, record) {
+		return ClosedDone
+	}
+	return Open
+}
+
+// granted says whether an event other than the letter's has brought about what the letter's wanted.
+func granted(l *Letter, hash string, record func(key string) *state.Record) bool {
+	var o attempt.Object
+	if r := record(l.wanted.object); r != nil {
+		o = r.Object
+	}
+	var c attempt.Customer
+	if r := record(attempt.KeyCustomer); r != nil && r.Customer != nil {
+		c = *r.Customer
+	}
+	since := func(part string) bool { return c.Parts[part].After(l.Emitted) }
+	switch l.Type {
+	case schemas.TypeCustomerVerified, schemas.TypeCustomerUpdated:
+		return c.InvestorID != "" && !c.Unfinished && len(l.wanted.parts) > 0 && !slices.ContainsFunc(l.wanted.parts,
+			func(part string) bool { return !since(part) })
+	case schemas.TypeCustomerLinked:
+		return l.wanted.investor != "" && strings.EqualFold(c.InvestorID, l.wanted.investor)
+	case schemas.TypeCustomerWalletAdded:
+		_, listed := c.Wallet(l.wanted.address)
+		return listed || o.Wallet != nil
+	case schemas.TypeOrderPaid:
+		return o.Order != nil && o.Order.InvestmentID != "" && o.Order.Event != hash
+	case schemas.TypeOrderCreditReleased:
+		return o.Order != nil && o.Order.CreditStatus == attempt.TaskSucceeded
+	case schemas.TypePositionRedeemed, schemas.TypePositionTransferred:
+		return o.Position != nil && o.Position.TaskID != "" && o.Position.Status != attempt.TaskFailed && o.Position.Event != hash
+	}
+	return false
+}
