@@ -34,7 +34,9 @@ func TestScripts(t *testing.T) {
 			brokers := broker.ForTest(env.T().(testing.TB))
 			env.Setenv("BROKERS", strings.Join(brokers, ","))
 			env.Setenv("PREFIX", broker.Name(env.T().(testing.TB), "")+".")
-			return nil
+			var err error
+			env.Values[apiKey{}], err = newAPI()
+			return err
 		},
 	})
 }

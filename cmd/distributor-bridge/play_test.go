@@ -60,11 +60,17 @@ func play(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(<-ended)
 }
 
-// api serves the sandbox.
+// newAPI makes the sandbox of a script.
+func newAPI() (*sandbox.Server, error) {
+	return sandbox.New(sandbox.Config{ClientID: "me", ClientSecret: "hunter2", Campaigns: []sandbox.Campaign{campaign}, Seed: 1})
+}
+
+// apiKey is where a script's sandbox is kept.
+type apiKey struct{}
+
+// api serves the script's sandbox.
 func api(ts *testscript.TestScript, how string) http.Handler {
-	s, err := sandbox.New(sandbox.Config{ClientID: "me", ClientSecret: "hunter2", Campaigns: []sandbox.Campaign{campaign}, Seed: 1})
-	ts.Check(err)
-	next := s.Handler()
+	next := ts.Value(apiKey{}).(*sandbox.Server).Handler()
 	if how != "broken" {
 		return next
 	}

@@ -169,10 +169,13 @@ func pending(st *replay.Status) []detail {
 		if w := work(h); w != "" {
 			about += ", " + w
 		}
-		list = append(list, detail{about, strings.Join(sentences, ". ") + ".", verdictInks[h.Verdict]})
+		for i, words := range sentences {
+			sentences[i] = strings.ToUpper(words[:1]) + words[1:] + "."
+		}
+		list = append(list, detail{about, strings.Join(sentences, " "), verdictInks[h.Verdict]})
 	}
 	if len(list) == 0 {
-		return []detail{{"nothing", "nothing is held, and nothing is followed up.", green}}
+		return []detail{{"nothing", "Nothing is held, and nothing is followed up.", green}}
 	}
 	return list
 }
@@ -257,7 +260,7 @@ func happened(st *replay.Status) []detail {
 				add(o.Key+" credit", "task "+or.CreditTask, or.CreditStatus)
 			case or.CreditStatus != "":
 				add(o.Key+" credit", or.CreditStatus, "by hand")
-			case !or.Credit:
+			case or.InvestmentID != "" && !or.Credit:
 				add(o.Key+" credit", "not released yet")
 			}
 		}
@@ -266,7 +269,7 @@ func happened(st *replay.Status) []detail {
 		}
 	}
 	if len(list) == 0 {
-		return []detail{{"nothing", "the provider knows nothing of it yet.", yellow}}
+		return []detail{{"nothing", "The provider knows nothing of it yet.", yellow}}
 	}
 	return list
 }
