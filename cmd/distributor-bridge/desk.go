@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"distributor-bridge/internal/bridge"
@@ -108,7 +109,7 @@ func groups(world surroundings, asJSON bool, by []string, list []replay.Group) e
 	}
 	columns := []column{{title: "COUNT", right: true, worth: 2}}
 	for _, name := range by {
-		columns = append(columns, column{title: upper(name)})
+		columns = append(columns, column{title: strings.ToUpper(name)})
 	}
 	columns = append(columns, column{title: "OLDEST", worth: 2}, column{title: "NEWEST", worth: 2})
 	rows := make([][]cell, len(list))

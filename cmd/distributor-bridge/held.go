@@ -22,7 +22,7 @@ type heldListCommand struct {
 	reading
 	filters
 	Verdict   []string `placeholder:"VERDICT" help:"Only what is waiting, retrying, unknown, behind, at_work or ended."`
-	Event     []string `placeholder:"ID" help:"Of these events only."`
+	Event     []string `placeholder:"ID" sep:"none" help:"Of these events only."`
 	FollowUps bool     `help:"Also follow-ups that only wait for a status at the provider to change."`
 	By        []string `placeholder:"NAME" help:"Count them, by one or more of verdict, reason, type, step, customer, subject, on, follow."`
 	Limit     int      `default:"100" help:"How many to show, those held longest; 0: all. JSON shows all."`
@@ -32,19 +32,21 @@ type heldListCommand struct {
 func (heldListCommand) Help() string {
 	return `Reads the state topic, what is held longest first.
 
-  waiting   for something else to be there: it goes on by itself when it is
-  retrying  a call failed, and is made again with the same key, however often
-  unknown   nobody but a person can say what happened; it is never repeated by itself
-  behind    an earlier event of its subject retries or is unknown; one line a subject, with how many there are
-  at_work   being worked on as the topic was read; in doubt if its member has died since
+  waiting   for something else to be there: goes on by itself when it is
+  retrying  a call failed, and is made again with the same key
+  unknown   only a person can say what happened; never repeated by itself
+  behind    an earlier event of its subject retries or is unknown; one line
+            a subject, with how many they are: their IDs are not known
+  at_work   being worked on as the topic was read
   ended     ended, and about to be published
 
 Whether the bridge is calling the API at all just now is known to its members alone. When something is looked at again is
 what was written down last; a member may have made looks since that brought nothing new.
 
 With --json each line is an object of "kind":
-  held   customer, subject, verdict, count, offset, event_id, source, type, emitted_at, follow, reason, on, since, due, tries,
-         first_failed_at, answered, intent (step, generation, first_sent, last_try, in_doubt)
+  held   customer, subject, verdict, count, offset, event_id, source, type,
+         emitted_at, follow, reason, on, since, due, tries, first_failed_at,
+         answered, intent (step, generation, first_sent, last_try, in_doubt)
   group  by, count, oldest, newest
 
 ` + readingHelp + `

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -208,7 +209,8 @@ func shrink(columns []column, widths []int, width int) {
 		for ; sum > width; sum-- {
 			widest := -1
 			for i, c := range columns {
-				if c.worth == worth && widths[i] > max(least, utf8.RuneCountInString(c.title)) && (widest < 0 || widths[i] > widths[widest]) {
+				room := widths[i] > max(least, utf8.RuneCountInString(c.title))
+				if c.worth == worth && room && (widest < 0 || widths[i] > widths[widest]) {
 					widest = i
 				}
 			}
@@ -289,4 +291,13 @@ func wrap(text string, width int) []string {
 // count gives "1 letter", "2 letters".
 func count(n int, one, many string) string {
 	return quantity(n) + " " + map[bool]string{true: one, false: many}[n == 1]
+}
+
+// quantity gives a number with commas between its thousands.
+func quantity(n int) string {
+	text := strconv.Itoa(n)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
 }

@@ -23,13 +23,12 @@ type statusCommand struct {
 
 // Help is what status --help says more.
 func (statusCommand) Help() string {
-	return `Shows what happened to a customer or an order (what there is at the provider, with its IDs and statuses there), what it waits for
-and since when, what comes next, which results were published, and which of its events were given up and still stand so.
+	return `Shows what happened to a customer or an order (what there is at the provider, with its IDs and statuses there), what it
+waits for and since when, what comes next, which results were published, and which of its events were given up and still stand so.
 
 order/ID alone looks for the order with all customers: that reads all of the state topic.
 
-With --json: one object a customer: customer, order, objects (key, and customer, order, position or wallet as state keeps
-it), held (as held list), results (time, type, subject, id, causation_id, causation_source, data), dead_letters (as dead list).
+With --json: one object a customer: customer, order, objects (key, and customer, order, position or wallet), held (as held list), results (time, type, subject, id, causation_id, causation_source, data), dead_letters (as dead list).
 
 ` + readingHelp + `
 

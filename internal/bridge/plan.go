@@ -60,7 +60,9 @@ func MakePlan(ctx context.Context, c Config, event []byte) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	p := &planner{plan: Plan{Event: e, Subject: contract.Subject(e)}, objects: map[string]attempt.Object{}, rules: c.Rules, prefix: c.API.Prefix}
+	p := &planner{
+		plan: Plan{Event: e, Subject: contract.Subject(e)}, rules: c.Rules, prefix: c.API.Prefix, objects: map[string]attempt.Object{},
+	}
 	defer p.close()
 	if err := p.connect(c); err != nil {
 		return Plan{}, err

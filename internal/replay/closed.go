@@ -26,7 +26,7 @@ const (
 type wish struct {
 	object   string   // key of the object that it is about
 	parts    []string // of a customer's data
-	address  string   // of a wallet, in lower case
+	address  string   // of a wallet, in lower case; of customer.verified, which may wish for one
 	investor string   // of customer.linked
 }
 
@@ -50,6 +50,11 @@ func wishOf(e schemas.Event) wish {
 				w.parts = append(w.parts, name)
 			}
 		}
+		var wallet struct {
+			Address string `json:"address"`
+		}
+		_ = json.Unmarshal(data["wallet"], &wallet) // "" if it is no wish
+		w.address = strings.ToLower(wallet.Address)
 	case schemas.TypeCustomerLinked:
 		w.investor = text("investor_id")
 	case schemas.TypeCustomerWalletAdded:
@@ -79,7 +84,7 @@ func (l *Letter) keys() []string {
 func closed(l *Letter, record func(key string) *state.Record) Closed {
 	hash := attempt.Event{Source: l.Source, ID: l.ID}.Hash()
 	if r := record(l.Subject); r != nil && slices.ContainsFunc(r.Work, func(w attempt.Work) bool {
-		return w.Follow == "" && w.Held != outcome.Done && w.Event.Hash() == hash
+		return w.Follow == "" && (w.Held != outcome.Done || w.Outcome == nil) && w.Event.Hash() == hash
 	}) {
 		return ClosedHeld
 	}
@@ -92,6 +97,12 @@ func closed(l *Letter, record func(key string) *state.Record) Closed {
 	return Open
 }
 
+// Steps of follow-ups, of which a letter bears the event that caused them.
+const (
+	stepCredit = "credit" // of order.paid
+	stepWallet = "wallet" // of customer.verified
+)
+
 // granted says whether an event other than the letter's has brought about what the letter's wanted.
 func granted(l *Letter, hash string, record func(key string) *state.Record) bool {
 	var o attempt.Object
@@ -103,6 +114,15 @@ func granted(l *Letter, hash string, record func(key string) *state.Record) bool
 		c = *r.Customer
 	}
 	since := func(part string) bool { return c.Parts[part].After(l.Emitted) }
+	credited := o.Order != nil && o.Order.CreditStatus == attempt.TaskSucceeded
+	_, managed := c.Managed()
+	_, listed := c.Wallet(l.wanted.address)
+	switch l.Step {
+	case stepCredit:
+		return credited
+	case stepWallet:
+		return listed || o.Wallet != nil || l.Type == schemas.TypeCustomerVerified && l.wanted.address == "" && managed
+	}
 	switch l.Type {
 	case schemas.TypeCustomerVerified, schemas.TypeCustomerUpdated:
 		return c.InvestorID != "" && !c.Unfinished && len(l.wanted.parts) > 0 && !slices.ContainsFunc(l.wanted.parts,
@@ -110,12 +130,11 @@ func granted(l *Letter, hash string, record func(key string) *state.Record) bool
 	case schemas.TypeCustomerLinked:
 		return l.wanted.investor != "" && strings.EqualFold(c.InvestorID, l.wanted.investor)
 	case schemas.TypeCustomerWalletAdded:
-		_, listed := c.Wallet(l.wanted.address)
 		return listed || o.Wallet != nil
 	case schemas.TypeOrderPaid:
 		return o.Order != nil && o.Order.InvestmentID != "" && o.Order.Event != hash
 	case schemas.TypeOrderCreditReleased:
-		return o.Order != nil && o.Order.CreditStatus == attempt.TaskSucceeded
+		return credited
 	case schemas.TypePositionRedeemed, schemas.TypePositionTransferred:
 		return o.Position != nil && o.Position.TaskID != "" && o.Position.Status != attempt.TaskFailed && o.Position.Event != hash
 	}

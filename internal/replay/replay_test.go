@@ -240,11 +240,26 @@ func TestClosedBySomethingNewer(t *testing.T) {
 	w.die(w.event("other-wallet", schemas.TypeCustomerWalletAdded, `{"customer_id":"anna","address":"0x`+strings.Repeat("b", 40)+`"}`), now)
 	w.die(w.event("failed", schemas.TypePositionRedeemed, `{"customer_id":"anna","redemption_id":"failed"}`), now)
 	w.die(w.event("redeemed", schemas.TypePositionRedeemed, `{"customer_id":"anna","redemption_id":"redeemed"}`), now)
+	follow := func(step string) func(*producer.Letter) { return func(l *producer.Letter) { l.Step = step } }
+	w.die(w.event("credited", schemas.TypeOrderPaid, order("anna", "credited")), now, follow("credit"))
+	w.die(w.event("own-credit", schemas.TypeOrderPaid, order("anna", "own")), now, follow("credit"))
+	w.die(w.event("no-wallet", schemas.TypeCustomerVerified, `{"customer_id":"anna","tax":{}}`), now, follow("wallet"))
+	w.die(w.event("at-work", schemas.TypeOrderPaid, order("anna", "at-work")), now)
+	w.die(w.event("being-told", schemas.TypeOrderPaid, order("anna", "being-told")), now)
 	w.die(w.event("stranger", schemas.TypeOrderPaid, order("bert", "corrected")), now)
 	w.remember("anna", map[string]*state.Record{
 		"customer": with(registered), "order/corrected": with(invested("corrected-2")), "order/own": with(invested("own")),
-		"order/open":          with(attempt.Object{}),
-		"order/held":          with(attempt.Object{}, attempt.Work{Event: attempt.Event{Source: "/shop", ID: "held"}, Offset: 9, Held: outcome.Waiting}),
+		"order/open": with(attempt.Object{}),
+		"order/held": with(attempt.Object{}, attempt.Work{Event: attempt.Event{Source: "/shop", ID: "held"}, Offset: 9, Held: outcome.Waiting}),
+		"order/credited": with(attempt.Object{Order: &attempt.Order{
+			Event: hash("credited"), InvestmentID: "i", CreditStatus: attempt.TaskSucceeded,
+		}}),
+		"order/at-work": with(attempt.Object{}, attempt.Work{
+			Event: attempt.Event{Source: "/shop", ID: "at-work"}, Offset: 10, Intent: &attempt.Intent{Step: "investment"},
+		}),
+		"order/being-told": with(attempt.Object{}, attempt.Work{
+			Event: attempt.Event{Source: "/shop", ID: "being-told"}, Offset: 11, Outcome: &attempt.Outcome{Verdict: outcome.Rejected},
+		}),
 		"redemption/failed":   with(attempt.Object{Position: &attempt.Position{Event: "x", TaskID: "t", Status: attempt.TaskFailed}}),
 		"redemption/redeemed": with(attempt.Object{Position: &attempt.Position{Event: "x", TaskID: "t", Status: attempt.TaskProcessing}}),
 	})
@@ -252,6 +267,8 @@ func TestClosedBySomethingNewer(t *testing.T) {
 		"again": replay.Open, "open": replay.Open, "corrected": replay.ClosedDone, "own": replay.Open, "conflict": replay.Open,
 		"held": replay.ClosedHeld, "newer-tax": replay.ClosedDone, "same-time": replay.Open, "wallet": replay.ClosedDone,
 		"other-wallet": replay.Open, "failed": replay.Open, "redeemed": replay.ClosedDone, "stranger": replay.Open,
+		"credited": replay.ClosedDone, "own-credit": replay.Open, "no-wallet": replay.Open, "at-work": replay.ClosedHeld,
+		"being-told": replay.Open,
 	}
 	got, newer := map[string]replay.Closed{}, 0
 	for _, l := range w.letters(replay.Query{All: true}) {
@@ -266,11 +283,11 @@ func TestClosedBySomethingNewer(t *testing.T) {
 	}
 	closed := names(w.letters(replay.Query{Closed: true}))
 	slices.Sort(closed)
-	if want := []string{"again", "corrected", "held", "newer-tax", "redeemed", "wallet"}; !slices.Equal(closed, want) {
+	if want := []string{"again", "at-work", "corrected", "credited", "held", "newer-tax", "redeemed", "wallet"}; !slices.Equal(closed, want) {
 		t.Errorf("closed ones %q, want %q", closed, want)
 	}
-	if n := len(w.letters(replay.Query{})); n != 8 {
-		t.Errorf("%d open ones, want 8", n)
+	if n := len(w.letters(replay.Query{})); n != 11 {
+		t.Errorf("%d open ones, want 11", n)
 	}
 }
 

@@ -64,7 +64,9 @@ func (s *Status) Known() bool {
 }
 
 // look gathers what is known of customers, each in one Status, sorted.
-func (d *Desk) look(ctx context.Context, customers []string, of func(customer string) bool, order string, since time.Time) ([]Status, error) {
+func (d *Desk) look(
+	ctx context.Context, customers []string, of func(customer string) bool, order string, since time.Time,
+) ([]Status, error) {
 	about := func(customer, key string) bool {
 		return of(customer) && (order == "" || key == attempt.KeyOrder(order))
 	}
