@@ -34,6 +34,7 @@ func (deadListCommand) Help() string {
 
   newer_letter  the same event died again later: that letter counts
   held_again    the same event is at work, or held, again
+  replayed      it was put back, and ended otherwise
   done_since    another event has brought what this one wanted: the order
                 has its investment, the customer its wallet, newer data
                 of the same parts was applied
@@ -42,7 +43,7 @@ Else, or if it cannot be told, it is open. A conflict is never done_since: only 
 
 With --by a letter with several fields counts in the group of each. With --json each line is an object of "kind":
   dead_letter  event_id, source, type, customer, subject, emitted_at, reason,
-               class, step, status, fields, attempts, first_failed_at,
+               class, step, follow, status, fields, attempts, first_failed_at,
                failed_at, closed, replays, version, left_out; letter, read,
                upstream (with topic, partition, offset)
   group        by, count, oldest, newest
@@ -164,6 +165,7 @@ type letterLine struct {
 	Reason      string    `json:"reason"`
 	Class       string    `json:"class,omitempty"`
 	Step        string    `json:"step,omitempty"`
+	Follow      string    `json:"follow,omitempty"`
 	Status      int       `json:"status,omitempty"`
 	Fields      []string  `json:"fields,omitempty"`
 	Attempts    int       `json:"attempts"`
@@ -181,7 +183,8 @@ type letterLine struct {
 func letterLineOf(l *replay.Letter) letterLine {
 	return letterLine{
 		Kind: "dead_letter", EventID: l.ID, Source: l.Source, Type: l.Type, Customer: l.Customer, Subject: l.Subject,
-		EmittedAt: l.Emitted, Reason: string(l.Reason), Class: string(l.Class), Step: l.Step, Status: l.Status, Fields: l.Fields,
+		EmittedAt: l.Emitted, Reason: string(l.Reason), Class: string(l.Class), Step: l.Step, Follow: l.Follow, Status: l.Status,
+		Fields:   l.Fields,
 		Attempts: l.Attempts, FirstFailed: l.FirstFailed, FailedAt: l.Failed, Closed: string(l.Closed), Replays: l.Replays,
 		Version: l.Version, LeftOut: l.LeftOut, Letter: placeOf(l.Place), Read: placeOf(l.Read), Upstream: placeOf(l.Upstream),
 	}

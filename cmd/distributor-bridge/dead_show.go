@@ -127,7 +127,7 @@ func (c *deadShowCommand) show(s screen, l *replay.Letter, earlier []replay.Lett
 	err := s.details("", []detail{
 		{"state", state.text, state.ink},
 		{"why", fmt.Sprintf("%s: %s", l.Reason, replay.Words(l.Reason)), ""},
-		{"class", string(l.Class), ""}, {"step", l.Step, ""}, {"answer", status, ""}, {"fields", strings.Join(l.Fields, ", "), ""},
+		{"class", string(l.Class), ""}, {"step", l.Step, ""}, {"follow-up", l.Follow, ""}, {"answer", status, ""}, {"fields", strings.Join(l.Fields, ", "), ""},
 		{"given up", stamp(l.Failed), ""}, {"failed first", stamp(l.FirstFailed), ""}, {"tries", strconv.Itoa(l.Attempts), ""},
 		{"replays", strconv.Itoa(l.Replays), ""},
 		{"event", l.ID, ""}, {"source", l.Source, ""}, {"type", l.Type, ""}, {"emitted", stamp(l.Emitted), ""},
@@ -187,9 +187,10 @@ func (c *deadShowCommand) payload(s screen, l *replay.Letter) {
 }
 
 var closedWords = map[replay.Closed]string{
-	replay.ClosedNewer: "the same event died again later",
-	replay.ClosedHeld:  "the same event is at work, or held, again",
-	replay.ClosedDone:  "another event has brought what this one wanted",
+	replay.ClosedNewer:    "the same event died again later",
+	replay.ClosedHeld:     "the same event is at work, or held, again",
+	replay.ClosedReplayed: "it was put back, and ended otherwise",
+	replay.ClosedDone:     "another event has brought what this one wanted",
 }
 
 var leftOutWords = map[string]string{

@@ -148,6 +148,8 @@ func soon(h *replay.Held) string {
 	switch {
 	case h.Verdict == replay.HeldUnknown && h.Due.IsZero():
 		return "a person"
+	case h.Reason == "paused":
+		return "resume"
 	case h.On != "":
 		return h.On
 	}
@@ -295,6 +297,8 @@ func next(h *replay.Held) string {
 		return "nothing by itself: a person looks in the provider's front end and says what happened"
 	case h.Verdict == replay.HeldUnknown:
 		return "the provider is asked again at " + due + "; else a person says what happened"
+	case h.Reason == "paused":
+		return "goes on, in order, when an operator says so: distributor-bridge resume " + h.Type
 	case h.Verdict == replay.HeldRetrying:
 		return "tried again at " + due
 	case h.Follow == "" && h.On != "" && due != "":

@@ -27,8 +27,8 @@ func OpenDesk(ctx context.Context, c Config, progress func(what string, done, to
 		return nil, err
 	}
 	desk := replay.New(replay.Config{
-		Client: client, Contract: contract, Results: names.Results, DeadLetters: names.DeadLetters, State: names.State,
-		Progress: progress,
+		Client: client, Contract: contract, Inbox: names.Inbox, Results: names.Results, DeadLetters: names.DeadLetters,
+		State: names.State, Partitions: c.Topics.Partitions, Source: c.Source, Progress: progress,
 	})
 	if err := desk.Open(ctx); err != nil {
 		desk.Close()

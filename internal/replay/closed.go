@@ -16,10 +16,11 @@ type Closed string
 
 // Why a letter is closed.
 const (
-	Open        Closed = ""
-	ClosedNewer Closed = "newer_letter" // the same event died again later: that letter counts
-	ClosedHeld  Closed = "held_again"   // the same event is at work, or held, again
-	ClosedDone  Closed = "done_since"   // another event has brought its subject what this one wanted
+	Open           Closed = ""
+	ClosedNewer    Closed = "newer_letter" // the same event died again later: that letter counts
+	ClosedHeld     Closed = "held_again"   // the same event is at work, or held, again
+	ClosedReplayed Closed = "replayed"     // it was put back, and ended otherwise
+	ClosedDone     Closed = "done_since"   // another event has brought its subject what this one wanted
 )
 
 // wish is what the judgement needs to know of an event's data, kept when the data is not.
@@ -78,15 +79,23 @@ func (l *Letter) keys() []string {
 }
 
 // closed is all the judgement on whether a letter, of which there is no newer one, is still open, by what state knows of its
-// customer. Closed is only what is certain: state does not know which event brought a part of a customer's data, only how
-// new it is; a conflict, where the object is there with other data, stays open, since nobody but a person can say which of
-// the two is right. Of a type that is not known, or without a customer, nothing is known: open.
+// customer. Closed is only what is certain: of its own replays the record of its subject tells (of the last 64 rejections); of
+// an event that intake had refused, and that has no rejection there, that it is known at all. Which event brought a part of a
+// customer's data state does not know, only how new it is. A conflict, where the object is there with other data, stays open
+// but for its replay, since nobody but a person can say which of the two is right. Of a type that is not known, or without a
+// customer, nothing is known: open.
 func closed(l *Letter, record func(key string) *state.Record) Closed {
 	hash := attempt.Event{Source: l.Source, ID: l.ID}.Hash()
-	if r := record(l.Subject); r != nil && slices.ContainsFunc(r.Work, func(w attempt.Work) bool {
-		return w.Follow == "" && (w.Held != outcome.Done || w.Outcome == nil) && w.Event.Hash() == hash
-	}) {
-		return ClosedHeld
+	for _, key := range l.keys() {
+		if r := record(key); r != nil && slices.ContainsFunc(r.Work, func(w attempt.Work) bool { return l.again(w, hash) }) {
+			return ClosedHeld
+		}
+	}
+	if r := record(l.Subject); r != nil && l.ID != "" {
+		switch rejection := r.Rejection(hash); {
+		case rejection != nil && rejection.Closed, rejection == nil && l.Read == l.Upstream && r.Knows(hash):
+			return ClosedReplayed
+		}
 	}
 	if l.Reason == outcome.Conflict || l.wanted.object == "" {
 		return Open
@@ -97,10 +106,17 @@ func closed(l *Letter, record func(key string) *state.Record) Closed {
 	return Open
 }
 
-// Steps of follow-ups, of which a letter bears the event that caused them.
+// again says whether work is what the letter's was: the event itself, or that follow-up of it. Work with an outcome alone is
+// the letter being written.
+func (l *Letter) again(w attempt.Work, hash string) bool {
+	follow, _, _ := strings.Cut(w.Follow, "/") // a letter has no more than that
+	return follow == l.Follow && (w.Held != outcome.Done || w.Outcome == nil) && w.Event.Hash() == hash
+}
+
+// Follow-ups that can be given up for good, of which a letter bears the event that caused them.
 const (
-	stepCredit = "credit" // of order.paid
-	stepWallet = "wallet" // of customer.verified
+	followCredit = "credit" // of order.paid and order.credit_released
+	followWallet = "wallet" // of customer.verified
 )
 
 // granted says whether an event other than the letter's has brought about what the letter's wanted.
@@ -117,11 +133,14 @@ func granted(l *Letter, hash string, record func(key string) *state.Record) bool
 	credited := o.Order != nil && o.Order.CreditStatus == attempt.TaskSucceeded
 	_, managed := c.Managed()
 	_, listed := c.Wallet(l.wanted.address)
-	switch l.Step {
-	case stepCredit:
+	switch l.Follow {
+	case "":
+	case followCredit:
 		return credited
-	case stepWallet:
-		return listed || o.Wallet != nil || l.Type == schemas.TypeCustomerVerified && l.wanted.address == "" && managed
+	case followWallet:
+		return listed || l.wanted.address == "" && managed
+	default:
+		return false
 	}
 	switch l.Type {
 	case schemas.TypeCustomerVerified, schemas.TypeCustomerUpdated:

@@ -1,12 +1,3 @@
-// Package replay is the operators' desk: it reads what the bridge's topics tell, and says it in the operators' words. Which
-// letters are dead and still open, what is held and why, what became of a customer or an order.
-//
-// It needs the brokers alone: no API, no member of the bridge, no claim on any partition. So it works while the service
-// runs and while it is down, and can be interrupted at any time. What it tells is what the topics held when it began to
-// read them; members may have gone on since.
-//
-// It shows no personal data by itself: what it gives are IDs, statuses, times and the names of fields. The one exception
-// are the payload and the foreign headers of a Letter, which a command shows only if it is asked to.
 package replay
 
 import (
@@ -19,21 +10,7 @@ import (
 
 	"distributor-bridge/internal/kafka"
 	"distributor-bridge/internal/state"
-	"distributor-bridge/schemas"
 )
-
-// Config is what a Desk needs. All but Progress and Patience are required.
-type Config struct {
-	Client   *kafka.Client
-	Contract *schemas.Contract
-
-	Results, DeadLetters, State string // topics
-
-	// Progress is told how far the reading of a topic is, in offsets; nil: nobody. It is called often.
-	Progress func(what string, done, total int64)
-	// Patience is how long the brokers may take for their first answer; default 10 s.
-	Patience time.Duration
-}
 
 // Desk reads for operators. It is used by one goroutine.
 type Desk struct{ cfg Config }

@@ -140,6 +140,7 @@ var words = map[outcome.Reason]string{
 	outcome.PositionProcessing: "an earlier credit, redemption or transfer is still processing",
 	outcome.StatusPending:      "its status at the provider is not final yet",
 	outcome.Temporary:          "a call failed, and is made again with the same key",
+	outcome.Paused:             "its type has paused, since too many of its events were rejected",
 
 	outcome.Invalid:             "the event does not keep its schema",
 	outcome.Refused:             "the provider refused the call",
@@ -154,9 +155,11 @@ var words = map[outcome.Reason]string{
 	outcome.NotRegistered:       "the provider knows no such investor, wallet, investment or task",
 	outcome.Expired:             "it waited for too long",
 	outcome.Bug:                 "the bridge failed at it time and again",
+	outcome.StepChanged:         "the mended data would change a step that has succeeded",
 	outcome.TooLarge:            "it is larger than the inbox takes",
 	outcome.Undecodable:         "it is no CloudEvent",
 	outcome.UnknownType:         "its type is not known",
+	outcome.ForeignCommand:      "upstream emitted a command, which only operators give",
 
 	outcome.TaskUnknown:    "the provider does not know whether it happened",
 	outcome.ContractBroken: "the provider's answer does not say what it promises to say",

@@ -28,6 +28,7 @@ type Letter struct {
 	Reason      outcome.Reason
 	Class       outcome.Class
 	Step        string
+	Follow      string   // the follow-up that was given up, as "credit"; empty: the event itself
 	Status      int      // HTTP; 0 if there was no answer
 	Fields      []string // names, or JSON Pointers with a keyword
 	Attempts    int
@@ -90,7 +91,8 @@ func letterOf(contract *schemas.Contract, r kafka.Record) Letter {
 	}
 	l.Source, l.ID, l.Type = told[producer.HeaderEventSource], told[producer.HeaderEventID], told[producer.HeaderEventType]
 	l.Reason, l.Class = outcome.Reason(told[producer.HeaderReason]), outcome.Class(told[producer.HeaderClass])
-	l.Step, l.Status, l.Attempts = told[producer.HeaderStep], number(producer.HeaderStatus), number(producer.HeaderAttempts)
+	l.Step, l.Follow = told[producer.HeaderStep], told[producer.HeaderFollow]
+	l.Status, l.Attempts = number(producer.HeaderStatus), number(producer.HeaderAttempts)
 	if fields := told[producer.HeaderFields]; fields != "" {
 		l.Fields = strings.Split(fields, ",")
 	}

@@ -2,6 +2,8 @@ package replay_test
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 
 	"distributor-bridge/internal/outcome"
 	"distributor-bridge/internal/replay"
+	"distributor-bridge/schemas"
 )
 
 func TestParseMoment(t *testing.T) {
@@ -86,6 +89,19 @@ func TestGroupsCountAll(t *testing.T) {
 			t.Fatalf("%d counted, of %d", sum, len(letters))
 		}
 	})
+}
+
+// Each reason that a result can bear has words for people.
+func TestWords(t *testing.T) {
+	t.Parallel()
+	for _, reason := range slices.Concat(schemas.WaitingReasons(), schemas.RejectedReasons(), schemas.UnresolvedReasons()) {
+		if words := replay.Words(outcome.Reason(reason)); words == strings.ReplaceAll(string(reason), "_", " ") {
+			t.Errorf("%s has no words", reason)
+		}
+	}
+	if words := replay.Words("quite_new"); words != "quite new" {
+		t.Errorf("of a reason that is not known: %q", words)
+	}
 }
 
 // No value and no unknown name gets through.

@@ -69,7 +69,7 @@ func (r *reading) partition(ctx context.Context, number int, from, to int64, tak
 	err := r.cfg.Client.Read(ctx, r.cfg.Topic, number, from, to, func(rec kafka.Record) error {
 		r.told(before + rec.Offset + 1 - from)
 		key := string(rec.Key)
-		if key == claimKey {
+		if key == claimKey || key == controlKey {
 			return nil
 		}
 		customer, object, ok := strings.Cut(key, "/")

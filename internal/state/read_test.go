@@ -25,6 +25,7 @@ func TestRead(t *testing.T) {
 	write(t, s, "a", map[string]*state.Record{"order/1": order("OTHER"), "order/2": order("GONE")})
 	write(t, s, "b", map[string]*state.Record{"order/1": order("NEW")})
 	put(t, cfg, "a/order/2", nil)
+	put(t, cfg, "control", []byte(`{"v":1,"seen":-1}`))
 	other := cfg
 	other.Partition, other.TransactionalID = 2, broker.Name(t, "id")
 	write(t, open(t, other), "c", map[string]*state.Record{"order/1": order("ELSEWHERE")})

@@ -240,17 +240,38 @@ func TestClosedBySomethingNewer(t *testing.T) {
 	w.die(w.event("other-wallet", schemas.TypeCustomerWalletAdded, `{"customer_id":"anna","address":"0x`+strings.Repeat("b", 40)+`"}`), now)
 	w.die(w.event("failed", schemas.TypePositionRedeemed, `{"customer_id":"anna","redemption_id":"failed"}`), now)
 	w.die(w.event("redeemed", schemas.TypePositionRedeemed, `{"customer_id":"anna","redemption_id":"redeemed"}`), now)
-	follow := func(step string) func(*producer.Letter) { return func(l *producer.Letter) { l.Step = step } }
+	follow := func(step string) func(*producer.Letter) {
+		return func(l *producer.Letter) { l.Step, l.Follow = step, step }
+	}
 	w.die(w.event("credited", schemas.TypeOrderPaid, order("anna", "credited")), now, follow("credit"))
 	w.die(w.event("own-credit", schemas.TypeOrderPaid, order("anna", "own")), now, follow("credit"))
 	w.die(w.event("no-wallet", schemas.TypeCustomerVerified, `{"customer_id":"anna","tax":{}}`), now, follow("wallet"))
 	w.die(w.event("at-work", schemas.TypeOrderPaid, order("anna", "at-work")), now)
 	w.die(w.event("being-told", schemas.TypeOrderPaid, order("anna", "being-told")), now)
+	w.die(w.event("put-back", schemas.TypeOrderPaid, order("anna", "put-back")), now, conflict)
+	w.die(w.event("again-rejected", schemas.TypeOrderPaid, order("anna", "again-rejected")), now)
+	w.die(w.event("mended", schemas.TypeOrderPaid, order("anna", "mended")), now, func(l *producer.Letter) {
+		l.Record.Topic, l.Record.Headers = "orders", l.Record.Headers[:len(l.Record.Headers)-1] // of intake
+	})
 	w.die(w.event("stranger", schemas.TypeOrderPaid, order("bert", "corrected")), now)
+	rejected := func(id string, round int, closed bool) *state.Record {
+		r := with(attempt.Object{})
+		r.Remember(hash(id))
+		if closed {
+			r.CloseRejection(hash(id), round)
+		} else {
+			r.Reject(attempt.Work{Event: attempt.Event{Source: "/shop", ID: id}, Round: round}, "", outcome.Reject(outcome.Refused))
+		}
+		return r
+	}
+	known := with(attempt.Object{})
+	known.Remember(hash("mended"))
 	w.remember("anna", map[string]*state.Record{
 		"customer": with(registered), "order/corrected": with(invested("corrected-2")), "order/own": with(invested("own")),
-		"order/open": with(attempt.Object{}),
-		"order/held": with(attempt.Object{}, attempt.Work{Event: attempt.Event{Source: "/shop", ID: "held"}, Offset: 9, Held: outcome.Waiting}),
+		"order/open":     with(attempt.Object{}),
+		"order/held":     with(attempt.Object{}, attempt.Work{Event: attempt.Event{Source: "/shop", ID: "held"}, Offset: 9, Held: outcome.Waiting}),
+		"order/put-back": rejected("put-back", 1, true), "order/again-rejected": rejected("again-rejected", 1, false),
+		"order/mended": known,
 		"order/credited": with(attempt.Object{Order: &attempt.Order{
 			Event: hash("credited"), InvestmentID: "i", CreditStatus: attempt.TaskSucceeded,
 		}}),
@@ -268,7 +289,7 @@ func TestClosedBySomethingNewer(t *testing.T) {
 		"held": replay.ClosedHeld, "newer-tax": replay.ClosedDone, "same-time": replay.Open, "wallet": replay.ClosedDone,
 		"other-wallet": replay.Open, "failed": replay.Open, "redeemed": replay.ClosedDone, "stranger": replay.Open,
 		"credited": replay.ClosedDone, "own-credit": replay.Open, "no-wallet": replay.Open, "at-work": replay.ClosedHeld,
-		"being-told": replay.Open,
+		"being-told": replay.Open, "put-back": replay.ClosedReplayed, "again-rejected": replay.Open, "mended": replay.ClosedReplayed,
 	}
 	got, newer := map[string]replay.Closed{}, 0
 	for _, l := range w.letters(replay.Query{All: true}) {
@@ -283,11 +304,11 @@ func TestClosedBySomethingNewer(t *testing.T) {
 	}
 	closed := names(w.letters(replay.Query{Closed: true}))
 	slices.Sort(closed)
-	if want := []string{"again", "at-work", "corrected", "credited", "held", "newer-tax", "redeemed", "wallet"}; !slices.Equal(closed, want) {
+	if want := []string{"again", "at-work", "corrected", "credited", "held", "mended", "newer-tax", "put-back", "redeemed", "wallet"}; !slices.Equal(closed, want) {
 		t.Errorf("closed ones %q, want %q", closed, want)
 	}
-	if n := len(w.letters(replay.Query{})); n != 11 {
-		t.Errorf("%d open ones, want 11", n)
+	if n := len(w.letters(replay.Query{})); n != 12 {
+		t.Errorf("%d open ones, want 12", n)
 	}
 }
 
