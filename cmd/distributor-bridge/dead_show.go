@@ -127,7 +127,8 @@ func (c *deadShowCommand) show(s screen, l *replay.Letter, earlier []replay.Lett
 	err := s.details("", []detail{
 		{"state", state.text, state.ink},
 		{"why", fmt.Sprintf("%s: %s", l.Reason, replay.Words(l.Reason)), ""},
-		{"class", string(l.Class), ""}, {"step", l.Step, ""}, {"follow-up", l.Follow, ""}, {"answer", status, ""}, {"fields", strings.Join(l.Fields, ", "), ""},
+		{"class", string(l.Class), ""}, {"step", l.Step, ""}, {"follow-up", l.Follow, ""}, {"answer", status, ""},
+		{"fields", strings.Join(l.Fields, ", "), ""},
 		{"given up", stamp(l.Failed), ""}, {"failed first", stamp(l.FirstFailed), ""}, {"tries", strconv.Itoa(l.Attempts), ""},
 		{"replays", strconv.Itoa(l.Replays), ""},
 		{"event", l.ID, ""}, {"source", l.Source, ""}, {"type", l.Type, ""}, {"emitted", stamp(l.Emitted), ""},

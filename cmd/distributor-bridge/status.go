@@ -28,7 +28,9 @@ waits for and since when, what comes next, which results were published, and whi
 
 order/ID alone looks for the order with all customers: that reads all of the state topic.
 
-With --json: one object a customer: customer, order, objects (key, and customer, order, position or wallet), held (as held list), results (time, type, subject, id, causation_id, causation_source, data), dead_letters (as dead list).
+With --json: one object a customer: customer, order, objects (key, and customer, order, position or wallet; none if it is yet
+to come into being), held (as held list), results (time, type, subject, id, causation_id, causation_source, data), dead_letters
+(as dead list).
 
 ` + readingHelp + `
 

@@ -119,7 +119,7 @@ const (
 	followWallet = "wallet" // of customer.verified
 )
 
-// granted says whether an event other than the letter's has brought about what the letter's wanted.
+// granted says whether what the letter's event or follow-up wanted has been brought about: by another event, or by hand.
 func granted(l *Letter, hash string, record func(key string) *state.Record) bool {
 	var o attempt.Object
 	if r := record(l.wanted.object); r != nil {
@@ -129,33 +129,42 @@ func granted(l *Letter, hash string, record func(key string) *state.Record) bool
 	if r := record(attempt.KeyCustomer); r != nil && r.Customer != nil {
 		c = *r.Customer
 	}
-	since := func(part string) bool { return c.Parts[part].After(l.Emitted) }
 	credited := o.Order != nil && o.Order.CreditStatus == attempt.TaskSucceeded
-	_, managed := c.Managed()
-	_, listed := c.Wallet(l.wanted.address)
-	switch l.Follow {
-	case "":
-	case followCredit:
+	_, wallet := c.Wallet(l.wanted.address)
+	switch {
+	case l.Follow == followCredit:
 		return credited
-	case followWallet:
-		return listed || l.wanted.address == "" && managed
-	default:
+	case l.Follow == followWallet:
+		_, managed := c.Managed()
+		return wallet || l.wanted.address == "" && managed
+	case l.Follow != "":
 		return false
 	}
 	switch l.Type {
 	case schemas.TypeCustomerVerified, schemas.TypeCustomerUpdated:
-		return c.InvestorID != "" && !c.Unfinished && len(l.wanted.parts) > 0 && !slices.ContainsFunc(l.wanted.parts,
-			func(part string) bool { return !since(part) })
+		return c.InvestorID != "" && !c.Unfinished && overtaken(l, &c)
 	case schemas.TypeCustomerLinked:
 		return l.wanted.investor != "" && strings.EqualFold(c.InvestorID, l.wanted.investor)
 	case schemas.TypeCustomerWalletAdded:
-		return listed || o.Wallet != nil
+		return wallet || o.Wallet != nil
 	case schemas.TypeOrderPaid:
 		return o.Order != nil && o.Order.InvestmentID != "" && o.Order.Event != hash
 	case schemas.TypeOrderCreditReleased:
 		return credited
 	case schemas.TypePositionRedeemed, schemas.TypePositionTransferred:
-		return o.Position != nil && o.Position.TaskID != "" && o.Position.Status != attempt.TaskFailed && o.Position.Event != hash
+		return moved(o.Position, hash)
 	}
 	return false
+}
+
+// overtaken says whether newer data has been applied to each part that the letter's event carries.
+func overtaken(l *Letter, c *attempt.Customer) bool {
+	return len(l.wanted.parts) > 0 && !slices.ContainsFunc(l.wanted.parts, func(part string) bool {
+		return !c.Parts[part].After(l.Emitted)
+	})
+}
+
+// moved says whether another event than that of the hash has begun a redemption or a transfer, which has not failed.
+func moved(p *attempt.Position, hash string) bool {
+	return p != nil && p.TaskID != "" && p.Status != attempt.TaskFailed && p.Event != hash
 }
