@@ -46,7 +46,8 @@ what was written down last; a member may have made looks since that brought noth
 With --json each line is an object of "kind":
   held   customer, subject, verdict, count, offset, event_id, source, type,
          emitted_at, follow, reason, on, since, due, tries, first_failed_at,
-         answered, intent (step, generation, first_sent, last_try, in_doubt)
+         given_up, decided, answered, intent (step, generation, first_sent,
+         last_try, in_doubt)
   group  by, count, oldest, newest
 
 ` + readingHelp + `
@@ -146,7 +147,7 @@ func work(h *replay.Held) string {
 // soon says in short what makes it go on.
 func soon(h *replay.Held) string {
 	switch {
-	case h.Verdict == replay.HeldUnknown && h.Due.IsZero():
+	case h.Verdict == replay.HeldUnknown:
 		return "a person"
 	case h.Reason == "paused":
 		return "resume"
@@ -175,6 +176,8 @@ type heldLine struct {
 	Due         time.Time   `json:"due,omitzero"`
 	Tries       int         `json:"tries,omitempty"`
 	FirstFailed time.Time   `json:"first_failed_at,omitzero"`
+	GivenUp     bool        `json:"given_up,omitempty"`
+	Decided     string      `json:"decided,omitempty"`
 	Answered    []string    `json:"answered,omitempty"`
 	Intent      *intentLine `json:"intent,omitempty"`
 }
@@ -194,6 +197,7 @@ func heldLines(held []replay.Held) []heldLine {
 			Kind: "held", Customer: h.Customer, Subject: h.Subject, Verdict: h.Verdict, Count: h.Count, Offset: h.Offset,
 			EventID: h.ID, Source: h.Source, Type: h.Type, EmittedAt: h.Emitted, Follow: h.Follow, Reason: string(h.Reason), On: h.On,
 			Since: h.Since, Due: h.Due, Tries: h.Tries, FirstFailed: h.Failed, Answered: h.Answered,
+			GivenUp: h.GivenUp, Decided: h.Decided,
 		}
 		if in := h.Intent; in != nil {
 			list[i].Intent = &intentLine{in.Step, in.Generation, in.FirstSent, in.LastTry, in.Ambiguous}
@@ -277,7 +281,7 @@ func heldPage(s screen, h *replay.Held) error {
 	return s.details("  ", []detail{
 		{"verdict", h.Verdict, verdictInks[h.Verdict]}, {"why", why, ""}, {"since", stamp(h.Since), ""},
 		{"waits for", h.On, ""}, {"next", next(h), ""}, {"tries", tries, ""}, {"step", intentWords(h), ""},
-		{"answered", strings.Join(h.Answered, ", "), ""},
+		{"decided", h.Decided, ""}, {"answered", strings.Join(h.Answered, ", "), ""},
 		{"customer", h.Customer, ""}, {"subject", h.Subject, ""}, {"source", h.Source, ""}, {"type", h.Type, ""},
 		{"emitted", stamp(h.Emitted), ""}, {"inbox offset", strconv.FormatInt(h.Offset, 10), ""},
 	})
@@ -293,10 +297,8 @@ func next(h *replay.Held) string {
 		return "is published"
 	case h.Verdict == replay.HeldAtWork:
 		return "goes on; after a crash of its member, the next one repeats the call with the same key"
-	case h.Verdict == replay.HeldUnknown && due == "":
-		return "nothing by itself: a person looks in the provider's front end and says what happened"
 	case h.Verdict == replay.HeldUnknown:
-		return "the provider is asked again at " + due + "; else a person says what happened"
+		return unknownNext(h, due)
 	case h.Reason == "paused":
 		return "goes on, in order, when an operator says so: distributor-bridge resume " + h.Type
 	case h.Verdict == replay.HeldRetrying:
@@ -309,6 +311,22 @@ func next(h *replay.Held) string {
 		return "looked at again at " + due
 	}
 	return "goes on when something changes"
+}
+
+// unknownNext says what comes next of what is unknown: a task is looked at meanwhile, all else stands still.
+func unknownNext(h *replay.Held, due string) string {
+	task := h.Follow != "" && h.Reason == "task_unknown"
+	switch {
+	case task && h.GivenUp:
+		return "given up; the provider is still asked about the task, next at " + due
+	case task:
+		return "the provider is asked about the task again, or it is given up, at " + due + "; else a person says what happened"
+	case h.GivenUp:
+		return "given up: a dead letter tells of it"
+	case due != "":
+		return "nothing by itself: a person looks in the provider's front end and says what happened; given up at " + due
+	}
+	return "nothing by itself: a person looks in the provider's front end and says what happened"
 }
 
 // intentWords tells of the step under way.

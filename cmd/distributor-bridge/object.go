@@ -40,12 +40,14 @@ type orderLine struct {
 	Credit       bool      `json:"credit_released"`
 	CreditTask   string    `json:"credit_task_id,omitempty"`
 	CreditStatus string    `json:"credit_status,omitempty"`
+	GivenUp      bool      `json:"given_up,omitempty"`
 }
 
 type positionLine struct {
-	TaskID string    `json:"task_id,omitempty"`
-	Status string    `json:"status,omitempty"`
-	Since  time.Time `json:"since,omitzero"`
+	TaskID  string    `json:"task_id,omitempty"`
+	Status  string    `json:"status,omitempty"`
+	Since   time.Time `json:"since,omitzero"`
+	GivenUp bool      `json:"given_up,omitempty"`
 }
 
 func objectLineOf(o replay.Object) objectLine {
@@ -63,10 +65,10 @@ func objectLineOf(o replay.Object) objectLine {
 		line.Wallet = &wallet
 	}
 	if or := o.Order; or != nil {
-		line.Order = &orderLine{or.InvestmentID, or.WalletID, or.Status, or.Since, or.Credit, or.CreditTask, or.CreditStatus}
+		line.Order = &orderLine{or.InvestmentID, or.WalletID, or.Status, or.Since, or.Credit, or.CreditTask, or.CreditStatus, or.GivenUp}
 	}
 	if p := o.Position; p != nil {
-		line.Position = &positionLine{p.TaskID, p.Status, p.Since}
+		line.Position = &positionLine{p.TaskID, p.Status, p.Since, p.GivenUp}
 	}
 	return line
 }

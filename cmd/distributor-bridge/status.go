@@ -255,7 +255,8 @@ func happened(st *replay.Status) []detail {
 			add("wallet", w.ID, w.Address)
 		}
 		if or := o.Order; or != nil {
-			add(o.Key, "investment "+cmp.Or(or.InvestmentID, "not created yet"), or.Status, dated("since", or.Since))
+			add(o.Key, "investment "+cmp.Or(or.InvestmentID, "not created yet"), or.Status, dated("since", or.Since),
+				flagged(neverKnown, or.GivenUp))
 			switch {
 			case or.CreditTask != "":
 				add(o.Key+" credit", "task "+or.CreditTask, or.CreditStatus)
@@ -266,7 +267,7 @@ func happened(st *replay.Status) []detail {
 			}
 		}
 		if p := o.Position; p != nil {
-			add(o.Key, "task "+cmp.Or(p.TaskID, "not begun yet"), p.Status, dated("since", p.Since))
+			add(o.Key, "task "+cmp.Or(p.TaskID, "not begun yet"), p.Status, dated("since", p.Since), flagged(neverKnown, p.GivenUp))
 		}
 	}
 	if len(list) == 0 {
@@ -274,6 +275,9 @@ func happened(st *replay.Status) []detail {
 	}
 	return list
 }
+
+// neverKnown is what is said of what was given up as unknown.
+const neverKnown = "given up: it is not known whether it happened"
 
 func flagged(word string, is bool) string {
 	if is {

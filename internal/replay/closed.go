@@ -107,10 +107,10 @@ func closed(l *Letter, record func(key string) *state.Record) Closed {
 }
 
 // again says whether work is what the letter's was: the event itself, or that follow-up of it. Work with an outcome alone is
-// the letter being written.
+// the letter being written, and a follow-up that was given up as unknown stays beside its letter.
 func (l *Letter) again(w attempt.Work, hash string) bool {
 	follow, _, _ := strings.Cut(w.Follow, "/") // a letter has no more than that
-	return follow == l.Follow && (w.Held != outcome.Done || w.Outcome == nil) && w.Event.Hash() == hash
+	return follow == l.Follow && (w.Held != outcome.Done || w.Outcome == nil) && !givenUp(w) && w.Event.Hash() == hash
 }
 
 // Follow-ups that can be given up for good, of which a letter bears the event that caused them.

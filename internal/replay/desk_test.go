@@ -113,6 +113,7 @@ func TestClosedBySomethingNewer(t *testing.T) {
 	w.die(w.event("mended", schemas.TypeOrderPaid, order("anna", "mended")), now, func(l *producer.Letter) {
 		l.Record.Topic, l.Record.Headers = "orders", l.Record.Headers[:len(l.Record.Headers)-1] // of intake
 	})
+	w.die(w.event("forsaken", schemas.TypeOrderPaid, order("anna", "forsaken")), now, follow("credit"))
 	w.die(w.event("stranger", schemas.TypeOrderPaid, order("bert", "corrected")), now)
 	rejected := func(id string, round int, closed bool) *state.Record {
 		r := with(attempt.Object{})
@@ -132,6 +133,9 @@ func TestClosedBySomethingNewer(t *testing.T) {
 		"order/held":     with(attempt.Object{}, attempt.Work{Event: attempt.Event{Source: "/shop", ID: "held"}, Offset: 9, Held: outcome.Waiting}),
 		"order/put-back": rejected("put-back", 1, true), "order/again-rejected": rejected("again-rejected", 1, false),
 		"order/mended": known,
+		"order/forsaken": with(attempt.Object{Order: &attempt.Order{Event: hash("forsaken"), InvestmentID: "i", GivenUp: true}},
+			attempt.Work{Event: attempt.Event{Source: "/shop", ID: "forsaken"}, Offset: 12, Follow: "credit",
+				Held: outcome.Unresolved, Reason: outcome.TaskUnknown, Told: []outcome.Reason{outcome.TaskUnknown, outcome.NeverResolved}}),
 		"order/credited": with(attempt.Object{Order: &attempt.Order{
 			Event: hash("credited"), InvestmentID: "i", CreditStatus: attempt.TaskSucceeded,
 		}}),
@@ -150,6 +154,7 @@ func TestClosedBySomethingNewer(t *testing.T) {
 		"other-wallet": replay.Open, "failed": replay.Open, "redeemed": replay.ClosedDone, "stranger": replay.Open,
 		"credited": replay.ClosedDone, "own-credit": replay.Open, "no-wallet": replay.Open, "at-work": replay.ClosedHeld,
 		"being-told": replay.Open, "put-back": replay.ClosedReplayed, "again-rejected": replay.Open, "mended": replay.ClosedReplayed,
+		"forsaken": replay.Open,
 	}
 	got, newer := map[string]replay.Closed{}, 0
 	for _, l := range w.letters(replay.Query{All: true}) {
@@ -167,8 +172,8 @@ func TestClosedBySomethingNewer(t *testing.T) {
 	if want := []string{"again", "at-work", "corrected", "credited", "held", "mended", "newer-tax", "put-back", "redeemed", "wallet"}; !slices.Equal(closed, want) {
 		t.Errorf("closed ones %q, want %q", closed, want)
 	}
-	if n := len(w.letters(replay.Query{})); n != 12 {
-		t.Errorf("%d open ones, want 12", n)
+	if n := len(w.letters(replay.Query{})); n != 13 {
+		t.Errorf("%d open ones, want 13", n)
 	}
 }
 

@@ -47,6 +47,8 @@ type Held struct {
 	Due              time.Time // when it is looked at again, or given up; zero: when something happens
 	Tries            int
 	Failed           time.Time       // when it failed first
+	GivenUp          bool            // a follow-up that was unknown for too long: a dead letter tells of it, and it stays
+	Decided          string          // what a person has said of a task whose end is not known: happened, did_not_happen
 	Answered         []string        // steps that have their answer
 	Intent           *attempt.Intent // the step that is under way or in doubt
 }
@@ -97,6 +99,7 @@ func heldIn(customer, key string, r *state.Record) []Held {
 			Customer: customer, Subject: attempt.Subject(key), Key: key, Verdict: verdictOf(w), Count: 1, Offset: w.Offset,
 			Source: w.Event.Source, ID: w.Event.ID, Type: w.Event.Type, Emitted: w.Event.Time, Follow: w.Follow,
 			Reason: w.Reason, On: w.On, Since: w.Since, Due: w.Due, Tries: w.Tries, Failed: w.Failed, Intent: w.Intent,
+			GivenUp: givenUp(w), Decided: string(w.Decided),
 		}
 		for step := range w.Answers {
 			h.Answered = append(h.Answered, step)
@@ -111,6 +114,9 @@ func heldIn(customer, key string, r *state.Record) []Held {
 	}
 	return list
 }
+
+// givenUp says whether work is a dead letter already, although it is still there.
+func givenUp(w attempt.Work) bool { return slices.Contains(w.Told, outcome.NeverResolved) }
 
 func verdictOf(w attempt.Work) string {
 	switch w.Held {
@@ -155,6 +161,8 @@ var words = map[outcome.Reason]string{
 	outcome.NotRegistered:       "the provider knows no such investor, wallet, investment or task",
 	outcome.Expired:             "it waited for too long",
 	outcome.Bug:                 "the bridge failed at it time and again",
+	outcome.Discarded:           "an operator gave it up while it was held",
+	outcome.NeverResolved:       "nobody found out for too long whether it happened",
 	outcome.StepChanged:         "the mended data would change a step that has succeeded",
 	outcome.TooLarge:            "it is larger than the inbox takes",
 	outcome.Undecodable:         "it is no CloudEvent",
