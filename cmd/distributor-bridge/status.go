@@ -26,6 +26,8 @@ func (statusCommand) Help() string {
 	return `Shows what happened to a customer or an order (what there is at the provider, with its IDs and statuses there), what it
 waits for and since when, what comes next, which results were published, and which of its events were given up and still stand so.
 
+Whether the bridge is calling the API at all just now is known to its members alone.
+
 order/ID alone looks for the order with all customers: that reads all of the state topic.
 
 With --json: one object a customer: customer, order, objects (key, and customer, order, position or wallet; none if it is yet
