@@ -39,7 +39,8 @@ var policy = []row{
 	{"internal/state", only("schemas", "internal/outcome", "internal/attempt", "internal/kafka")},
 	{"producer", only("schemas", "internal/outcome", "internal/kafka")},
 	{"consumer", only("schemas", "internal/outcome", "internal/attempt", "internal/kafka", "internal/state", "producer", "internal/breaker", "internal/pace")},
-	{"internal/replay", only("schemas", "internal/outcome", "internal/kafka", "internal/state")},
+	// What state's records hold is attempt's, and the headers of dead letters are the producer's.
+	{"internal/replay", only("schemas", "internal/outcome", "internal/kafka", "internal/state", "internal/attempt", "producer")},
 
 	// Test doubles know nothing of the product, so that both can be wrong only separately.
 	{"internal/sandbox", nothing},

@@ -21,13 +21,17 @@ publishes what became of them.
 Configuration is a YAML file; each key can be given as an environment variable instead: kafka.brokers is
 DISTRIBUTOR_KAFKA_BROKERS. deploy/config.example.yaml shows all keys.
 
-Exit codes: 0 done; 1 failed; 2 wrong use or wrong configuration, nothing was begun; 3 there was nothing to do, nothing was
-written (resume).`
+Exit codes: 0 done; 1 failed; 2 wrong use or wrong configuration, nothing was begun; 3 there was nothing to do, and nothing was
+written, or nothing is known of what was asked for; 4 an event is unfit, as it is (plan).`
 
 // cli is the command line, as kong reads it.
 type cli struct {
 	Run     runCommand     `cmd:"" help:"Work on events until stopped."`
 	Topics  topicsCommand  `cmd:"" help:"The bridge's own topics."`
+	Plan    planCommand    `cmd:"" help:"Show which calls, with which keys, an event would make."`
+	Status  statusCommand  `cmd:"" help:"Show what became of a customer or an order, what it waits for, and what comes next."`
+	Dead    deadCommand    `cmd:"" help:"Dead letters: events that were given up."`
+	Held    heldCommand    `cmd:"" help:"What is held: events that cannot finish now."`
 	Resume  resumeCommand  `cmd:"" help:"Let events of a type go on that has paused, since too many were rejected."`
 	Version versionCommand `cmd:"" help:"Show version, commit and Go release."`
 }
@@ -92,8 +96,10 @@ func report(err error, stderr io.Writer) int {
 	switch {
 	case errors.As(err, new(usageError)):
 		return 2
-	case errors.Is(err, replay.ErrNothing):
+	case errors.Is(err, replay.ErrNothing), errors.As(err, new(notFoundError)):
 		return 3
+	case errors.As(err, new(unfitError)):
+		return 4
 	}
 	return 1
 }

@@ -27,12 +27,16 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "paused": paused, "ends": ends},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "paused": paused, "ends": ends, "play": play, "hidden": hidden,
+		},
 		Setup: func(env *testscript.Env) error {
 			brokers := broker.ForTest(env.T().(testing.TB))
 			env.Setenv("BROKERS", strings.Join(brokers, ","))
 			env.Setenv("PREFIX", broker.Name(env.T().(testing.TB), "")+".")
-			return nil
+			var err error
+			env.Values[apiKey{}], err = newAPI()
+			return err
 		},
 	})
 }

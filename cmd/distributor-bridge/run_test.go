@@ -76,3 +76,18 @@ func TestRunUntilSignal(t *testing.T) {
 		t.Errorf("log %q, want it to begin with started and to end with stopped", messages)
 	}
 }
+
+// Interrupted, a command that reads says that it has not read all, and that this is no harm.
+func TestReadingInterrupted(t *testing.T) {
+	t.Parallel()
+	file := settings(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, args := range [][]string{{"dead", "list"}, {"held", "list"}, {"status", "customer-1"}} {
+		var out, told strings.Builder
+		err := run(ctx, append(args, "--config", file), nil, nil, &out, &told)
+		if code := report(err, &told); code != 1 || out.Len() > 0 || !strings.Contains(told.String(), "interrupted") {
+			t.Errorf("%s: exit code %d, %q, %q", args, code, out.String(), told.String())
+		}
+	}
+}

@@ -90,6 +90,25 @@ func (c *Client) EndOffset(ctx context.Context, topic string) (map[int]int64, er
 	return c.listOffsets(ctx, topic, kafkago.LastOffset)
 }
 
+// OffsetAt gives of each partition the offset of its first record at or after t, by the records' times; that after the last
+// record if there is none. ErrNoTopic if there is no such topic.
+func (c *Client) OffsetAt(ctx context.Context, topic string, t time.Time) (map[int]int64, error) {
+	ends, err := c.EndOffset(ctx, topic) // first: what comes meanwhile is younger than any offset found
+	if err != nil {
+		return nil, err
+	}
+	offsets, err := c.listOffsets(ctx, topic, max(0, t.UnixMilli())) // below 0 are words, not times
+	if err != nil {
+		return nil, err
+	}
+	for partition, offset := range offsets {
+		if offset < 0 {
+			offsets[partition] = ends[partition]
+		}
+	}
+	return offsets, nil
+}
+
 func (c *Client) listOffsets(ctx context.Context, topic string, which int64) (map[int]int64, error) {
 	info, err := c.Topics(ctx, topic)
 	if err != nil {

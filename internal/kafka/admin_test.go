@@ -123,3 +123,35 @@ func TestNamedTopics(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The first record at or after a time; the end, if there is none.
+func TestOffsetAt(t *testing.T) {
+	t.Parallel()
+	c := client(t, broker.ForTest(t))
+	name := topic(t, c, 2, nil)
+	p := producer(t, c, kafka.ProducerConfig{})
+	write(t, p, text(name, 1, "a"))
+	write(t, p, text(name, 1, "b"))
+	var times []time.Time
+	err := c.Read(t.Context(), name, 1, 0, 2, func(r kafka.Record) error {
+		times = append(times, r.Time)
+		return nil
+	})
+	if err != nil || len(times) != 2 {
+		t.Fatalf("%v, %v", times, err)
+	}
+	second := int64(1)
+	if !times[1].After(times[0]) { // within one millisecond
+		second = 0
+	}
+	for at, want := range map[time.Time]int64{
+		times[0].Add(-time.Hour): 0, times[0]: 0, times[1]: second, times[1].Add(time.Hour): 2, time.Unix(-1, 0): 0,
+	} {
+		if got, err := c.OffsetAt(t.Context(), name, at); err != nil || !maps.Equal(got, map[int]int64{0: 0, 1: want}) {
+			t.Errorf("at %s: %v, %v, want %d", at, got, err, want)
+		}
+	}
+	if _, err := c.OffsetAt(t.Context(), broker.Name(t, "missing"), times[0]); !errors.Is(err, kafka.ErrNoTopic) {
+		t.Errorf("no topic: %v", err)
+	}
+}

@@ -1,5 +1,11 @@
-// Package replay is the operators' side of the inbox: it looks at what the topics say, and appends commands to be done in
-// order with all else. It needs nothing but the topics, so it works while the service runs and while it is down.
+// Package replay is the operators' side of the bridge: it looks at what the topics say, and appends commands to the inbox, to be
+// done in order with all else. It needs nothing but the brokers: no API, no member, no claim on any partition. So it works while
+// the service runs and while it is down.
+//
+// A Desk reads: which letters are dead and still open, what is held and why, what became of a customer or an order. It can be
+// interrupted at any time, and tells what the topics held when it began to read them. What it gives are IDs, statuses, times and
+// names of fields; the exception are the payload and the foreign headers of a Letter, which are personal: a command shows them
+// only if it is asked to.
 //
 // A command names what it is about so exactly that it does nothing once that has changed: giving it twice, or late, is
 // harmless. One that was cut off while it was written may stand in some partitions only; given again, it reaches the others.
@@ -25,14 +31,21 @@ import (
 // ErrNothing is that of a command which nothing fits: it was not written.
 var ErrNothing = errors.New("nothing to do")
 
-// Config says where the topics are. All fields are required.
+// Config says where the topics are. All fields but the last two are required; of a Desk not those about commands.
 type Config struct {
-	Client     *kafka.Client
-	Contract   *schemas.Contract
-	Inbox      string // topic
-	State      string // topic
-	Partitions int    // of both
-	Source     string // CloudEvents source of commands: the deployment's
+	Client      *kafka.Client
+	Contract    *schemas.Contract
+	Inbox       string // topic
+	State       string // topic
+	Results     string // topic; of a Desk
+	DeadLetters string // topic; of a Desk
+	Partitions  int    // of inbox and state; for commands
+	Source      string // CloudEvents source of commands: the deployment's
+
+	// Progress is told how far the reading of a topic is, in offsets; nil: nobody. It is called often.
+	Progress func(what string, done, total int64)
+	// Patience is how long the brokers may take for a Desk's first answer; default 10 s.
+	Patience time.Duration
 }
 
 // Who is who gives a command, and why: it stands in the inbox with it.
