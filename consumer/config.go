@@ -47,6 +47,7 @@ type Config struct {
 	Publisher *producer.Producer
 	Handle    Handler // events
 	FollowUp  Handler // follow-ups
+	Gate      Gate    // lets attempts begin; default nil: at any time
 
 	Group      kafka.GroupConfig // ID, times; the intake's ID is that with "-intake". Topics are set by New
 	Upstream   []string          // topics that intake reads

@@ -15,19 +15,21 @@ import (
 
 // lane is the work of one customer: one thing at a time, the inbox's records in their order, what is held in between.
 //
-// queue, queued, running, paused, crowded, wake and slot belong to the partition's mutex; hand is for all who look. The rest
+// queue, queued, running, paused, gated, crowded, wake and slot belong to the partition's mutex; hand is for all who look. The rest
 // belongs to the worker that runs the lane, and while none does to whoever holds the mutex.
 type lane struct {
 	customer string
 	queue    []kafka.Record // taken from the inbox, not worked on yet
 	queued   bool           // it is among those that are ready
 	running  bool
-	paused   bool      // it waits out a short trouble: nothing but its alarm starts it
+	paused   bool      // it waits out a short trouble, or at the gate: nothing but its alarm, or the gate, starts it
+	gated    bool      // it waits at the gate
 	crowded  bool      // its first record cannot be taken: too many of that subject are held
 	wake     time.Time // when to run the lane again; zero: only for a record
 	slot     int       // its place among the alarms, from 1 on; 0: it has none
 
 	hand  hand
+	pass  Pass    // the gate's, for its next attempt or the present one; nil: it has none
 	task  *task   // what a pause has interrupted
 	items []*item // what the customer's records hold, by offset
 	// owed is the inbox offset up to which an owner before this one has recorded outcomes that it may not have published; -1 if

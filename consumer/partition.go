@@ -23,6 +23,7 @@ type partition struct {
 	places  *places
 	source  source
 
+	begun   chan struct{}  // capacity 1: the lane that admit has let in is at work
 	workers sync.WaitGroup // added to under mu, and only while spawn is set
 
 	mu     sync.Mutex // guards what follows
@@ -31,6 +32,9 @@ type partition struct {
 	cut    func() // gives up what is in hand
 	lanes  map[string]*lane
 	ready  []*lane     // have something to do, and do not run
+	gated  []*lane     // wait at the gate
+	usher  func()      // runs admit
+	ushers bool        // admit runs
 	alarms alarms      // lanes that have something to do later
 	timer  *time.Timer // while run does: calls rung
 	rings  time.Time   // when; zero: it is not set
@@ -51,7 +55,7 @@ type partition struct {
 func newPartition(cfg *Config, number int, store *state.Store, next int64) *partition {
 	p := &partition{
 		cfg: cfg, number: number, store: store,
-		lanes: map[string]*lane{}, window: newWindow(), next: next, known: next, moved: time.Now(),
+		begun: make(chan struct{}, 1), lanes: map[string]*lane{}, window: newWindow(), next: next, known: next, moved: time.Now(),
 	}
 	for _, customer := range store.Busy() {
 		l := newLane(customer)
@@ -170,6 +174,7 @@ func (p *partition) run(take, work context.Context, stop, cut func()) error {
 	p.mu.Lock()
 	p.stop, p.cut = stop, cut
 	p.spawn = func(l *lane) { p.workers.Go(func() { p.serve(take, work, l) }) }
+	p.usher = func() { p.workers.Go(func() { p.admit(take) }) }
 	p.timer = time.AfterFunc(time.Hour, p.rung)
 	if p.failed != nil {
 		stop()
@@ -184,6 +189,9 @@ func (p *partition) run(take, work context.Context, stop, cut func()) error {
 	p.timer.Stop()
 	p.mu.Unlock()
 	p.workers.Wait()
+	for _, l := range p.lanes {
+		l.leave() // one may have been let in, and not have begun
+	}
 	p.places.leave(p)
 	return p.failure()
 }

@@ -34,6 +34,7 @@ type task struct {
 	record *kafka.Record               // the inbox's; nil for a follow-up
 	pause  *backoff.ExponentialBackOff // nil until there is trouble
 	began  time.Time
+	stands time.Time       // since when the clock that began began stands; zero: it goes
 	again  time.Time       // of a fresh record: when a short trouble is to be over
 	was    outcome.Verdict // what it was held as
 	wrote  map[string]bool // objects that attempts before the present one changed: their intents have written them
@@ -91,6 +92,11 @@ func (p *partition) begin(work context.Context, t *task, last *state.Rejection) 
 	if last != nil && last.Follow != "" {
 		return p.followAgain(work, t, last)
 	}
+	if !p.enter(l) {
+		l.task = t
+		t.stand()
+		return errShut
+	}
 	return p.attempt(work, t)
 }
 
@@ -106,17 +112,21 @@ func (p *partition) settle(record kafka.Record, err error) error {
 func (p *partition) resume(work context.Context, l *lane, it *item) error {
 	t := &task{lane: l, home: it.key, item: it, began: time.Now(), work: attempt.Work{Offset: it.offset}}
 	t.pause = it.backoff
-	it.ready = false
 	if !it.behind {
 		r := p.store.Get(l.customer, it.key)
 		t.work = r.Work[r.Find(it.offset, it.follow)].Clone()
 		t.was = t.work.Held
 		t.work.Event.Customer, t.work.Event.Subject = l.customer, attempt.Subject(it.key)
 		if t.work.Outcome != nil {
+			it.ready = false
 			l.hand.turn(recording)
 			return p.ended(t, t.work.Outcome.Verdict == outcome.Done || t.work.Outcome.Verdict == outcome.Rejected, p.tell(work, t))
 		}
 	}
+	if !p.enter(l) {
+		return errShut // and it is picked again
+	}
+	it.ready = false
 	if it.follow == "" {
 		l.hand.turn(reading)
 		record, err := p.fetch(work, it.offset)
@@ -216,14 +226,17 @@ func (p *partition) attempt(work context.Context, t *task) error {
 	for key := range run.Changed() {
 		t.wrote[key] = true
 	}
-	t.work.Tries++
-	if t.work.Failed.IsZero() {
-		t.work.Failed = stamp()
+	shut := p.shut()
+	if t.fresh() && shut { // nothing is charged, and nothing written down
+		l.task = t
+		t.stand()
+		if v.After > 0 {
+			t.again = time.Now().Add(v.After)
+			return errPaused
+		}
+		return errShut
 	}
-	if t.pause == nil {
-		t.pause = p.newPause()
-	}
-	pause := max(t.pause.NextBackOff(), v.After)
+	pause := max(p.charge(t, shut || v.Class == outcome.ClassThrottled), v.After)
 	if !t.fresh() || time.Since(t.began)+pause > p.cfg.HoldAfter {
 		retry := *v
 		retry.After = pause
@@ -232,6 +245,22 @@ func (p *partition) attempt(work context.Context, t *task) error {
 	t.again = time.Now().Add(pause)
 	l.task = t
 	return errPaused
+}
+
+// charge counts an attempt that has failed, and gives the pause after it. One for whose failure no event is to blame does not
+// count.
+func (p *partition) charge(t *task, blameless bool) time.Duration {
+	if blameless {
+		return p.cfg.RetryFirst
+	}
+	t.work.Tries++
+	if t.work.Failed.IsZero() {
+		t.work.Failed = stamp()
+	}
+	if t.pause == nil {
+		t.pause = p.newPause()
+	}
+	return t.pause.NextBackOff()
 }
 
 // ended counts how long an event took, if it has come to its end and this is published, and gives err.
@@ -280,6 +309,9 @@ func (p *partition) call(ctx context.Context, run *attempt.Run, t *task) (err er
 			err = outcome.Retry(outcome.ClassInternal, true, errors.New("the handler panicked"))
 		}
 	}()
+	if t.lane.pass != nil {
+		ctx = t.lane.pass.Under(ctx)
+	}
 	if t.work.Follow != "" {
 		return p.cfg.FollowUp(ctx, run)
 	}

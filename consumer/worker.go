@@ -16,6 +16,8 @@ var (
 	// errCrowded: so many events of its next record's subject are held that no more can be written down. The record
 	// stays in the queue; the window fills, and then nothing is fetched.
 	errCrowded = errors.New("too many events of one subject are held")
+	// errShut: it waits at the gate.
+	errShut = errors.New("the gate is shut")
 	// errStopped: its time is over. Nothing is written: what was begun is delivered again, or found in state, by whoever
 	// owns the partition next.
 	errStopped = errors.New("stopped")
@@ -37,7 +39,12 @@ func (p *partition) step(take, work context.Context, l *lane) error {
 		return errStopped
 	}
 	if t := l.task; t != nil {
+		if !p.enter(l) {
+			t.stand()
+			return errShut
+		}
 		l.task = nil
+		t.goOn()
 		l.hand.begin(t.record.Offset)
 		defer l.hand.end()
 		return p.settle(*t.record, p.attempt(work, t))
@@ -72,18 +79,22 @@ func (p *partition) step(take, work context.Context, l *lane) error {
 // turn ends a lane's thing, and gives the worker its next lane; nil if there is none for it.
 func (p *partition) turn(l *lane, err error) *lane {
 	failed := err != nil
-	for _, known := range []error{errIdle, errPaused, errCrowded, errStopped} {
+	for _, known := range []error{errIdle, errPaused, errCrowded, errShut, errStopped} {
 		failed = failed && !errors.Is(err, known)
 	}
 	if failed {
 		p.fail(err)
 	}
+	l.leave()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l.running = false
-	if err == nil && (len(l.queue) > 0 || len(l.items) > 0) || errors.Is(err, errIdle) && len(l.queue) > 0 {
+	switch {
+	case err == nil && (len(l.queue) > 0 || len(l.items) > 0), errors.Is(err, errIdle) && len(l.queue) > 0:
 		p.enqueue(l)
-	} else {
+	case errors.Is(err, errShut):
+		p.park(l)
+	default:
 		p.rest(l)
 	}
 	if p.spawn == nil || len(p.ready) == 0 || p.places.crowded(p) {
@@ -100,6 +111,7 @@ func (p *partition) pick() *lane {
 		p.ready = nil
 	}
 	l.queued, l.running = false, true
+	p.letIn(l)
 	return l
 }
 

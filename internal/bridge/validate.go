@@ -186,6 +186,9 @@ func (c *Config) checkRules(p *config.Problems) {
 		p.Add("rules.retry.max", "%s is shorter than rules.retry.initial, %s", r.Retry.Max, r.Retry.Initial)
 	}
 	between(p, "rules.max_in_flight", r.MaxInFlight, 1, 10_000)
+	if r.CallsPerSecond != 0 && !(r.CallsPerSecond >= 0.1 && r.CallsPerSecond <= 100_000) {
+		p.Add("rules.calls_per_second", "%g is not between 0.1 and 100000; 0 is no limit", r.CallsPerSecond)
+	}
 	if len(r.FinalStatuses) == 0 || slices.Contains(r.FinalStatuses, "") {
 		p.Add("rules.final_statuses", "at least one status is required, and none may be empty")
 	}

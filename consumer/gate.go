@@ -1,0 +1,123 @@
+package consumer
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// Gate says when attempts may begin: while the service that handlers call is down, or takes no more, none does. That is no
+// event's fault: what waits for it is not held, and its clocks stand.
+//
+// A lane that finds the gate shut gives its worker's place away, and is let in by its partition, in the order in which
+// lanes came: so thousands of them cost no goroutines, and lanes that need no call (what was recorded is published, repeats are
+// known) go on through the longest outage. A partition lets in one lane after the other: several of them take turns.
+type Gate interface {
+	// Try lets an attempt begin, if it may at once.
+	Try() (Pass, bool)
+	// Enter waits until an attempt may begin. Its error is that of ctx.
+	Enter(ctx context.Context) (Pass, error)
+	// Shut says that no attempt is let in whoever asks, so that one which has failed is not to blame.
+	Shut() bool
+}
+
+// Pass is what an attempt begins with.
+type Pass interface {
+	// Under gives the context for the attempt's calls.
+	Under(ctx context.Context) context.Context
+	// Leave ends the attempt, whether calls were made or not.
+	Leave()
+}
+
+// enter says whether the lane has a pass for its next attempt.
+func (p *partition) enter(l *lane) bool {
+	if p.cfg.Gate == nil || l.pass != nil {
+		return true
+	}
+	pass, ok := p.cfg.Gate.Try()
+	if ok {
+		l.pass = pass
+	}
+	return ok
+}
+
+// leave gives the lane's pass back, if it has one.
+func (l *lane) leave() {
+	if l.pass != nil {
+		l.pass.Leave()
+		l.pass = nil
+	}
+}
+
+// shut says whether nobody is let in now.
+func (p *partition) shut() bool { return p.cfg.Gate != nil && p.cfg.Gate.Shut() }
+
+// stand makes the task's clocks stand, until goOn.
+func (t *task) stand() {
+	if t.stands.IsZero() {
+		t.stands = time.Now()
+	}
+}
+
+// goOn makes the clocks go on.
+func (t *task) goOn() {
+	if !t.stands.IsZero() {
+		t.began, t.stands = t.began.Add(time.Since(t.stands)), time.Time{}
+	}
+}
+
+// park makes a lane wait at the gate; p.mu is held.
+func (p *partition) park(l *lane) {
+	l.gated, l.paused, l.wake = true, true, time.Time{}
+	p.alarms.set(l)
+	p.gated = append(p.gated, l)
+	if p.spawn != nil && !p.ushers {
+		p.ushers = true
+		p.usher()
+	}
+}
+
+// admit lets lanes in that wait at the gate, one after the other, until none does or take ends. It waits for each to begin: a
+// pass that nobody uses would still be good when the gate is shut again.
+func (p *partition) admit(take context.Context) {
+	for more := true; more; {
+		pass, err := p.cfg.Gate.Enter(take)
+		if err != nil {
+			return
+		}
+		p.mu.Lock()
+		if p.spawn == nil {
+			p.mu.Unlock()
+			pass.Leave()
+			return
+		}
+		l := p.gated[0]
+		p.gated[0] = nil
+		p.gated = p.gated[1:]
+		l.gated, l.paused, l.queued, l.pass = false, false, true, pass
+		p.ready = slices.Insert(p.ready, 0, l)
+		p.dispatch()
+		p.mu.Unlock()
+		select {
+		case <-p.begun:
+		case <-take.Done():
+			return
+		}
+		p.mu.Lock()
+		if more = len(p.gated) > 0; !more {
+			p.gated, p.ushers = nil, false
+		}
+		p.mu.Unlock()
+	}
+}
+
+// letIn tells admit that a lane which it has given a pass is at work; p.mu is held.
+func (p *partition) letIn(l *lane) {
+	if l.pass == nil {
+		return
+	}
+	select {
+	case p.begun <- struct{}{}:
+	default: // admit has ended
+	}
+}
