@@ -226,8 +226,8 @@ func (p *partition) attempt(work context.Context, t *task) error {
 	for key := range run.Changed() {
 		t.wrote[key] = true
 	}
-	shut := p.shut()
-	if t.fresh() && shut { // nothing is charged, and nothing written down
+	shut, throttled := p.shut(), v.Class == outcome.ClassThrottled
+	if t.fresh() && (shut || throttled && v.Status == 0) { // by ourselves: nothing is charged, and nothing written down
 		l.task = t
 		t.stand()
 		if v.After > 0 {
@@ -236,7 +236,7 @@ func (p *partition) attempt(work context.Context, t *task) error {
 		}
 		return errShut
 	}
-	pause := max(p.charge(t, shut || v.Class == outcome.ClassThrottled), v.After)
+	pause := max(p.charge(t, shut || throttled), v.After)
 	if !t.fresh() || time.Since(t.began)+pause > p.cfg.HoldAfter {
 		retry := *v
 		retry.After = pause

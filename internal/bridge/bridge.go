@@ -124,7 +124,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	if err := b.ready(ctx); err != nil {
 		return err
 	}
-	unregister, err := b.gate.register(b.cfg.Registry)
+	unregister, err := b.register()
 	defer unregister()
 	if err != nil {
 		return fmt.Errorf("register the breaker's numbers: %w", err)
