@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"distributor-bridge/internal/outcome"
 )
 
 // Gate says when attempts may begin: while the service that handlers call is down, or takes no more, none does. That is no
@@ -49,8 +51,10 @@ func (l *lane) leave() {
 	}
 }
 
-// shut says whether nobody is let in now.
-func (p *partition) shut() bool { return p.cfg.Gate != nil && p.cfg.Gate.Shut() }
+// turnedAway says whether an attempt failed while nobody is let in, or since it was kept from a call that came too soon.
+func (p *partition) turnedAway(v *outcome.Error) bool {
+	return p.cfg.Gate != nil && (p.cfg.Gate.Shut() || v.Class == outcome.ClassThrottled && v.Status == 0)
+}
 
 // stand makes the task's clocks stand, until goOn.
 func (t *task) stand() {

@@ -226,8 +226,8 @@ func (p *partition) attempt(work context.Context, t *task) error {
 	for key := range run.Changed() {
 		t.wrote[key] = true
 	}
-	shut, throttled := p.shut(), v.Class == outcome.ClassThrottled
-	if t.fresh() && (shut || throttled && v.Status == 0) { // by ourselves: nothing is charged, and nothing written down
+	turned := p.turnedAway(v)
+	if t.fresh() && turned { // nothing is charged, and nothing written down
 		l.task = t
 		t.stand()
 		if v.After > 0 {
@@ -236,7 +236,7 @@ func (p *partition) attempt(work context.Context, t *task) error {
 		}
 		return errShut
 	}
-	pause := max(p.charge(t, shut || throttled), v.After)
+	pause := max(p.charge(t, turned || v.Class == outcome.ClassThrottled), v.After)
 	if !t.fresh() || time.Since(t.began)+pause > p.cfg.HoldAfter {
 		retry := *v
 		retry.After = pause

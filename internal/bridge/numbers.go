@@ -21,7 +21,8 @@ func (b *Bridge) numbers() []prometheus.Collector {
 	for _, s := range []breaker.State{breaker.Closed, breaker.Open, breaker.Slow} {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: "distributor_bridge", Name: "breaker_state",
-			Help:        "1 for the state that the breaker before the API is in: closed (all may work), open (it is only probed), slow (beginning again).",
+			Help: "1 for the state that the breaker before the API is in: closed (all may work), open (it is only probed), slow " +
+				"(beginning again).",
 			ConstLabels: prometheus.Labels{"state": s.String()},
 		}, func() float64 { return one(g.breaker.State() == s) }))
 	}

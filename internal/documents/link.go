@@ -145,10 +145,9 @@ type download struct {
 // end its body in good form, and that can be read before the connection is closed.
 func (d *download) Read(p []byte) (int, error) {
 	n, err := d.read(p)
-	switch {
-	case err == io.EOF:
+	if errors.Is(err, io.EOF) {
 		d.told(nil)
-	case err != nil:
+	} else if err != nil {
 		d.told(err)
 	}
 	return n, err
