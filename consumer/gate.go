@@ -43,6 +43,16 @@ func (p *partition) enter(l *lane) bool {
 	return ok
 }
 
+// start attempts t once the gate lets it in.
+func (p *partition) start(work context.Context, t *task) error {
+	if !p.enter(t.lane) {
+		t.lane.task = t // a fresh record: for what is held, resume has entered
+		t.stand()
+		return errShut
+	}
+	return p.attempt(work, t)
+}
+
 // leave gives the lane's pass back, if it has one.
 func (l *lane) leave() {
 	if l.pass != nil {
@@ -54,6 +64,22 @@ func (l *lane) leave() {
 // turnedAway says whether an attempt failed while nobody is let in, or since it was kept from a call that came too soon.
 func (p *partition) turnedAway(v *outcome.Error) bool {
 	return p.cfg.Gate != nil && (p.cfg.Gate.Shut() || v.Class == outcome.ClassThrottled && v.Status == 0)
+}
+
+// charge counts an attempt that has failed, and gives the pause after it. One for whose failure no event is to blame does not
+// count.
+func (p *partition) charge(t *task, blameless bool) time.Duration {
+	if blameless {
+		return p.cfg.RetryFirst
+	}
+	t.work.Tries++
+	if t.work.Failed.IsZero() {
+		t.work.Failed = stamp()
+	}
+	if t.pause == nil {
+		t.pause = p.newPause()
+	}
+	return t.pause.NextBackOff()
 }
 
 // stand makes the task's clocks stand, until goOn.

@@ -58,7 +58,7 @@ func (p *partition) process(work context.Context, l *lane, record kafka.Record) 
 	}
 	r := p.store.Get(l.customer, t.home)
 	if r == nil {
-		return p.attempt(work, t)
+		return p.start(work, t)
 	}
 	if record.Offset <= r.Seen {
 		l.hand.turn(recording)
@@ -71,7 +71,7 @@ func (p *partition) process(work context.Context, l *lane, record kafka.Record) 
 	if open := r.Find(record.Offset, ""); open >= 0 {
 		t.work = r.Work[open].Clone() // begun by an owner before this one
 		t.work.Event = event
-		return p.attempt(work, t)
+		return p.start(work, t)
 	}
 	last, current := recall(&t.work, r)
 	switch {
@@ -92,12 +92,7 @@ func (p *partition) begin(work context.Context, t *task, last *state.Rejection) 
 	if last != nil && last.Follow != "" {
 		return p.followAgain(work, t, last)
 	}
-	if !p.enter(l) {
-		l.task = t
-		t.stand()
-		return errShut
-	}
-	return p.attempt(work, t)
+	return p.start(work, t)
 }
 
 // settle marks a record as done if err is nil, and gives err.
@@ -245,22 +240,6 @@ func (p *partition) attempt(work context.Context, t *task) error {
 	t.again = time.Now().Add(pause)
 	l.task = t
 	return errPaused
-}
-
-// charge counts an attempt that has failed, and gives the pause after it. One for whose failure no event is to blame does not
-// count.
-func (p *partition) charge(t *task, blameless bool) time.Duration {
-	if blameless {
-		return p.cfg.RetryFirst
-	}
-	t.work.Tries++
-	if t.work.Failed.IsZero() {
-		t.work.Failed = stamp()
-	}
-	if t.pause == nil {
-		t.pause = p.newPause()
-	}
-	return t.pause.NextBackOff()
 }
 
 // ended counts how long an event took, if it has come to its end and this is published, and gives err.
