@@ -42,6 +42,13 @@ func (h *hooks) use(cfg *distributor.Config) {
 	}
 }
 
+// questions gives what Before was asked.
+func (h *hooks) questions() []time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.asked)
+}
+
 // told gives the classes of what Ended was told; "" is a success.
 func (h *hooks) told() []outcome.Class {
 	h.mu.Lock()
@@ -104,8 +111,8 @@ func TestEnded(t *testing.T) {
 			if told := h.told(); !slices.Equal(told, test.want) {
 				t.Errorf("told %q, want %q", told, test.want)
 			}
-			if len(h.asked) != test.asked {
-				t.Errorf("asked %d times, want %d", len(h.asked), test.asked)
+			if len(h.questions()) != test.asked {
+				t.Errorf("asked %d times, want %d", len(h.questions()), test.asked)
 			}
 		})
 	}
@@ -139,8 +146,8 @@ func TestBeforeWaits(t *testing.T) {
 		if _, err := c.Investor(distributor.SendBefore(t.Context(), soon), someID); err == nil {
 			t.Error("a call was sent too late")
 		}
-		if len(h.asked) != 2 || h.asked[0].Sub(now) != 5*time.Second || !h.asked[1].Equal(soon) {
-			t.Errorf("it may take until %v, called at %v", h.asked, now)
+		if asked := h.questions(); len(asked) != 2 || asked[0].Sub(now) != 5*time.Second || !asked[1].Equal(soon) {
+			t.Errorf("it may take until %v, called at %v", asked, now)
 		}
 	})
 }
@@ -168,12 +175,12 @@ func TestBeforeIsTheLast(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		if len(h.asked) != 2 {
-			t.Errorf("%d were let go while two are in flight", len(h.asked))
+		if len(h.questions()) != 2 {
+			t.Errorf("%d were let go while two are in flight", len(h.questions()))
 		}
 		calls.Wait()
-		if most.Load() != 2 || len(h.asked) != 6 {
-			t.Errorf("%d at once, %d asked", most.Load(), len(h.asked))
+		if most.Load() != 2 || len(h.questions()) != 6 {
+			t.Errorf("%d at once, %d asked", most.Load(), len(h.questions()))
 		}
 	})
 }
