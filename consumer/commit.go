@@ -30,6 +30,7 @@ func (p *partition) commitEvery(ctx context.Context, group committer) {
 			p.commit(limited, group)
 			cancel()
 			p.prove(ctx, p.store.Idle)
+			p.prove(ctx, p.keepPauses)
 		}
 	}
 }

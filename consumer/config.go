@@ -7,6 +7,7 @@
 //	attempt   the handler makes its steps (internal/attempt): intent → call → answer
 //	finish    outcome written to state, acknowledged → results or dead letter from it → inbox offset done
 //	hold      cannot finish now: written into its subject's record → inbox offset done → the lane goes on
+//	paused    so many of its type are rejected: held without an attempt, until an operator's command in the inbox
 //	resume    woken or due: attempted again → outcome written beside it → published → its entry removed
 //
 // # What a crash does
@@ -58,7 +59,7 @@ type Config struct {
 
 	Attempt     attempt.Config
 	HoldAfter   time.Duration // how long an event may keep its lane from going on; default 10 s
-	MaxWait     time.Duration // after which a waiting event is given up; default 30 days
+	MaxWait     time.Duration // after which an event that waits, or is unknown, is given up; default 30 days
 	Poll        time.Duration // between two looks of a follow-up, at first; default 5 s
 	PollMost    time.Duration // between two looks when nothing has happened for long; default 1 h
 	RetryFirst  time.Duration // the first pause of a retry; default 500 ms
@@ -71,7 +72,13 @@ type Config struct {
 	MaxInFlight int           // calls in flight, over all partitions: lanes at work are a few times as many; default 64
 	MaxWindow   int           // records of a partition taken and not done; default 10,000
 	MaxPayload  int           // bytes of memory of the records that wait for their lane, over all partitions; default 8 MiB
+	FloodEvents int           // so many events of a type that ended, half of them rejected, make it pause; default 50
+	FloodWithin time.Duration // the sliding while in which they are counted; default 10 min
+	MaxHeld     int           // events of a partition held and behind: at so many nothing is fetched; default 100,000
 	MaxState    int           // bytes of one write to the state topic, as the topic takes it; default 1 MiB
+
+	// FailingAfter is for how long one event may get 5xx while other customers' calls succeed, until it is unknown; default 30 min.
+	FailingAfter time.Duration
 
 	// DeadLetterUnknown sends events of an unknown type to the dead letters; else they are skipped, with a report.
 	DeadLetterUnknown bool
@@ -93,6 +100,7 @@ func (c Config) withDefaults() Config {
 	}
 	set(&c.HoldAfter, 10*time.Second)
 	set(&c.MaxWait, 30*24*time.Hour)
+	set(&c.FailingAfter, 30*time.Minute)
 	set(&c.Poll, 5*time.Second)
 	set(&c.PollMost, time.Hour)
 	set(&c.RetryFirst, 500*time.Millisecond)
@@ -102,11 +110,18 @@ func (c Config) withDefaults() Config {
 	set(&c.CommitEvery, time.Second)
 	set(&c.Stuck, 10*time.Minute)
 	set(&c.Stall, 2*time.Minute)
+	set(&c.FloodWithin, 10*time.Minute)
+	if c.FloodEvents == 0 {
+		c.FloodEvents = 50
+	}
 	if c.MaxInFlight == 0 {
 		c.MaxInFlight = 64
 	}
 	if c.MaxWindow == 0 {
 		c.MaxWindow = 10_000
+	}
+	if c.MaxHeld == 0 {
+		c.MaxHeld = 100_000
 	}
 	if c.MaxPayload == 0 {
 		c.MaxPayload = 8 << 20

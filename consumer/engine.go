@@ -17,7 +17,10 @@ import (
 type Engine struct {
 	cfg     Config
 	numbers *numbers
+	floods  *floods
 	opening limiter // how many partitions are taken over at once
+
+	successes successes
 
 	mu      sync.Mutex           // guards what follows
 	stores  map[int]*state.Store // of partitions that are or were owned, to be kept over a rebalance
@@ -31,7 +34,7 @@ func NewEngine(cfg Config) *Engine {
 	cfg.Group.Topics = []string{cfg.Inbox}
 	cfg.Group.Drain = cfg.Drain
 	e := &Engine{
-		cfg: cfg, numbers: newNumbers(cfg.Registry), opening: make(limiter, mostOpening),
+		cfg: cfg, numbers: newNumbers(cfg.Registry), floods: newFloods(cfg), opening: make(limiter, mostOpening),
 		stores: map[int]*state.Store{}, stalls: map[int]int{},
 	}
 	e.cfg.Report = e.numbers.counting(cfg.Report)

@@ -2,7 +2,6 @@ package consumer
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"distributor-bridge/internal/outcome"
@@ -43,14 +42,15 @@ func (p *partition) enter(l *lane) bool {
 	return ok
 }
 
-// start attempts t once the gate lets it in.
-func (p *partition) start(work context.Context, t *task) error {
-	if !p.enter(t.lane) {
-		t.lane.task = t // a fresh record: for what is held, resume has entered
+// wait makes the task's lane wait at the gate.
+func (p *partition) wait(t *task) error {
+	if t.fresh() {
+		t.lane.task = t
 		t.stand()
-		return errShut
+	} else {
+		t.item.ready = true // and it is picked again
 	}
-	return p.attempt(work, t)
+	return errShut
 }
 
 // leave gives the lane's pass back, if it has one.
@@ -91,25 +91,30 @@ func (t *task) stand() {
 
 // goOn makes the clocks go on.
 func (t *task) goOn() {
-	if !t.stands.IsZero() {
-		t.began, t.stands = t.began.Add(time.Since(t.stands)), time.Time{}
+	if t.stands.IsZero() {
+		return
+	}
+	stood := time.Since(t.stands)
+	t.began, t.stands = t.began.Add(stood), time.Time{}
+	if !t.tried.IsZero() {
+		t.tried = t.tried.Add(stood)
 	}
 }
 
-// park makes a lane wait at the gate; p.mu is held.
-func (p *partition) park(l *lane) {
+// atGate makes a lane wait at the gate; p.mu is held.
+func (p *partition) atGate(l *lane) {
 	l.gated, l.paused, l.wake = true, true, time.Time{}
 	p.alarms.set(l)
 	p.gated = append(p.gated, l)
-	if p.spawn != nil && !p.ushers {
-		p.ushers = true
-		p.usher()
+	if p.spawn != nil && !p.kept {
+		p.kept = true
+		p.keeper()
 	}
 }
 
-// admit lets lanes in that wait at the gate, one after the other, until none does or take ends. It waits for each to begin: a
+// keepGate lets lanes in that wait at the gate, one after the other, until none does or take ends. It waits for each to begin: a
 // pass that nobody uses would still be good when the gate is shut again.
-func (p *partition) admit(take context.Context) {
+func (p *partition) keepGate(take context.Context) {
 	for more := true; more; {
 		pass, err := p.cfg.Gate.Enter(take)
 		if err != nil {
@@ -121,11 +126,9 @@ func (p *partition) admit(take context.Context) {
 			pass.Leave()
 			return
 		}
-		l := p.gated[0]
-		p.gated[0] = nil
-		p.gated = p.gated[1:]
+		l := shift(&p.gated)
 		l.gated, l.paused, l.queued, l.pass = false, false, true, pass
-		p.ready = slices.Insert(p.ready, 0, l)
+		p.first = append(p.first, l)
 		p.dispatch()
 		p.mu.Unlock()
 		select {
@@ -134,20 +137,19 @@ func (p *partition) admit(take context.Context) {
 			return
 		}
 		p.mu.Lock()
-		if more = len(p.gated) > 0; !more {
-			p.gated, p.ushers = nil, false
-		}
+		more = len(p.gated) > 0
+		p.kept = more
 		p.mu.Unlock()
 	}
 }
 
-// letIn tells admit that a lane which it has given a pass is at work; p.mu is held.
-func (p *partition) letIn(l *lane) {
+// isIn tells keepGate that a lane which it has given a pass is at work; p.mu is held.
+func (p *partition) isIn(l *lane) {
 	if l.pass == nil {
 		return
 	}
 	select {
 	case p.begun <- struct{}{}:
-	default: // admit has ended
+	default: // keepGate has ended
 	}
 }

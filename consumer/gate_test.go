@@ -251,7 +251,7 @@ func TestNarrowGate(t *testing.T) {
 	t.Parallel()
 	virtual(t, func(t *testing.T, w *world) {
 		g := newTurnstile(t, 2)
-		w.cfg.Gate, w.cfg.HoldAfter = g, time.Second
+		w.cfg.Gate, w.cfg.HoldAfter, w.cfg.MaxInFlight = g, time.Second, 4 // one place for follow-ups
 		d := newDesk(t, g.passes(func(_ context.Context, run *attempt.Run, nth int) error {
 			time.Sleep(50 * time.Millisecond)
 			if strings.HasPrefix(run.Event().ID, "held") && nth < 4 {

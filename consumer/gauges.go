@@ -16,8 +16,9 @@ type gauges struct {
 	engine *Engine
 	all    []*prometheus.Desc
 
-	assigned, owned, lanes, heldEvents, heldAge                   *prometheus.Desc
-	windowRecords, windowBytes, lag, oldest, stateObjects, paused *prometheus.Desc
+	assigned, owned, lanes, heldEvents, heldAge                          *prometheus.Desc
+	windowRecords, windowBytes, lag, oldest, stateObjects, paused, types *prometheus.Desc
+	heldFull                                                             *prometheus.Desc
 }
 
 func newGauges(e *Engine) *gauges {
@@ -37,9 +38,12 @@ func newGauges(e *Engine) *gauges {
 	g.windowRecords = desc("window_records", "Inbox records that were taken, from the first on that is not done.", "partition")
 	g.windowBytes = desc("window_bytes", "Payload of the records that wait for their lane.", "partition")
 	g.paused = desc("window_full", "1 while the window is so full that nothing is fetched.", "partition")
+	g.heldFull = desc("held_full", "1 while so many events are held that nothing is fetched.", "partition")
 	g.lag = desc("inbox_lag_records", "Inbox records that are not done: in the window, and not fetched yet.", "partition")
 	g.oldest = desc("oldest_event_age_seconds", "Age in the inbox of the oldest fetched event that is not done; 0 if all are.", "partition")
 	g.stateObjects = desc("state_objects", "Objects in the partition's state.", "partition")
+	g.types = desc("paused_partitions", "Owned partitions in which events of the type are not attempted, since too many of them "+
+		"were rejected: an operator has to let them go on (distributor-bridge resume).", "type")
 	return g
 }
 
@@ -66,19 +70,29 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	tell(g.owned, float64(len(owned)))
 	now := time.Now()
 	lanes := map[string]int{"working": 0, "ready": 0, "gated": 0, "paused": 0, "resting": 0}
-	all := held{}
+	all, halted := held{}, map[string]int{}
+	for _, typ := range eventTypes {
+		halted[typ] = 0
+	}
 	for _, p := range owned {
+		for typ := range p.store.Control().Paused {
+			halted[typ]++
+		}
 		v := p.view(now, lanes)
 		name := strconv.Itoa(p.number)
 		tell(g.windowRecords, float64(v.window), name)
 		tell(g.windowBytes, float64(v.bytes), name)
 		tell(g.paused, v.full, name)
+		tell(g.heldFull, v.brimful, name)
 		tell(g.lag, float64(v.lag), name)
 		tell(g.oldest, v.oldest.Seconds(), name)
 		tell(g.stateObjects, float64(p.store.Len()), name)
 		for _, customer := range v.customers {
 			all.add(p, customer)
 		}
+	}
+	for typ, n := range halted {
+		tell(g.types, float64(n), typ)
 	}
 	for state, n := range lanes {
 		tell(g.lanes, float64(n), state)
@@ -94,7 +108,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 // view is what a partition has in hand at a moment.
 type view struct {
 	window, bytes int
-	full          float64
+	full, brimful float64
 	lag           int64
 	oldest        time.Duration
 	customers     []string // who have a lane
@@ -108,6 +122,9 @@ func (p *partition) view(now time.Time, lanes map[string]int) view {
 	if p.full {
 		v.full = 1
 	}
+	if p.brimful {
+		v.brimful = 1
+	}
 	if _, written, ok := p.window.oldest(); ok {
 		v.oldest = max(0, now.Sub(written))
 	}
@@ -116,7 +133,7 @@ func (p *partition) view(now time.Time, lanes map[string]int) view {
 		switch {
 		case l.running:
 			lanes["working"]++
-		case l.queued:
+		case l.queued, l.waits:
 			lanes["ready"]++
 		case l.gated:
 			lanes["gated"]++

@@ -3,6 +3,7 @@ package consumer
 import (
 	"cmp"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -15,8 +16,9 @@ import (
 
 // lane is the work of one customer: one thing at a time, the inbox's records in their order, what is held in between.
 //
-// queue, queued, running, paused, gated, crowded, wake and slot belong to the partition's mutex; hand is for all who look. The rest
-// belongs to the worker that runs the lane, and while none does to whoever holds the mutex.
+// queue, queued, running, paused, gated, crowded, called, released, waits, hinted, wake and slot belong to the partition's mutex;
+// hand is for all who look. place is given under the mutex, and given back by the worker. The rest belongs to the worker that runs
+// the lane, and while none does to whoever holds the mutex.
 type lane struct {
 	customer string
 	queue    []kafka.Record // taken from the inbox, not worked on yet
@@ -25,16 +27,24 @@ type lane struct {
 	paused   bool      // it waits out a short trouble, or at the gate: nothing but its alarm, or the gate, starts it
 	gated    bool      // it waits at the gate
 	crowded  bool      // its first record cannot be taken: too many of that subject are held
+	called   bool      // while it ran: there is room for its attempt
+	released bool      // while it ran: a type has not paused any more
+	waits    bool      // its follow-up waits for a place
+	hinted   []string  // keys of records about which hints came while it ran
 	wake     time.Time // when to run the lane again; zero: only for a record
 	slot     int       // its place among the alarms, from 1 on; 0: it has none
 
 	hand  hand
-	pass  Pass    // the gate's, for its next attempt or the present one; nil: it has none
-	task  *task   // what a pause has interrupted
-	items []*item // what the customer's records hold, by offset
+	pass  Pass        // the gate's, for its next attempt or the present one; nil: it has none
+	place atomic.Bool // it has a place for a follow-up
+	task  *task       // what a pause has interrupted
+	items []*item     // what the customer's records hold, by offset
 	// owed is the inbox offset up to which an owner before this one has recorded outcomes that it may not have published; -1 if
 	// there are none. Until it is delivered again no item goes on: news of an object must not come before what made it.
 	owed int64
+	// parked is until when it waits for room for an attempt; zero: it does not. waiter belongs to the floods' mutex.
+	parked time.Time
+	waiter *waiter
 }
 
 func newLane(customer string) *lane { return &lane{customer: customer, owed: -1} }
@@ -48,7 +58,9 @@ type item struct {
 
 	ready   bool      // it was woken
 	due     time.Time // when to look at it again; zero: only when it is woken
+	looked  time.Time // of a follow-up: when its last attempt began
 	backoff *backoff.ExponentialBackOff
+	tried   time.Time // when it last ended in a retry
 }
 
 // itemName tells the items of one record apart.
@@ -146,10 +158,11 @@ func (l *lane) next(get func(key string) *state.Record, now time.Time) *item {
 	return follow
 }
 
-// resumable says whether a held event may be attempted once its time has come. One that waits stays behind an earlier one
-// in doubt, too: of two redemptions that waited for their turn, the first may have been sent and not be answered.
+// resumable says whether a held event may go on once its time has come: be attempted, or if it is unknown be given up. One that
+// waits stays behind an earlier one in doubt, too: of two redemptions that waited for their turn, the first may have been sent and
+// not be answered.
 func resumable(r *state.Record, w attempt.Work) bool {
-	return (w.Held == outcome.Waiting || w.Held == outcome.Retrying) &&
+	return w.Held == outcome.Unresolved || (w.Held == outcome.Waiting || w.Held == outcome.Retrying) &&
 		(w.Intent != nil || !blocked(r, w.Offset))
 }
 
@@ -205,11 +218,11 @@ func (l *lane) wakeAll(get func(key string) *state.Record) {
 }
 
 // earliest gives when the lane's next item is due; zero if none is. What cannot go on before another item does is not
-// asked: that one's turn is its turn.
+// asked: that one's turn is its turn. While a follow-up waits for a place no time brings it on.
 func (l *lane) earliest(get func(key string) *state.Record) time.Time {
 	var first time.Time
 	for _, it := range l.items {
-		if it.due.IsZero() || !first.IsZero() && !it.due.Before(first) {
+		if it.due.IsZero() || !first.IsZero() && !it.due.Before(first) || l.waits && it.follow != "" {
 			continue
 		}
 		r := get(it.key)

@@ -51,6 +51,8 @@ func (m laneModel) rank(f *fate, now time.Time) int {
 		return 0
 	case f.follow != "":
 		return 3
+	case f.held == outcome.Unresolved: // it is given up
+		return 2
 	case f.held == outcome.Waiting, f.held == outcome.Retrying:
 		if !m.heldBack(f) {
 			return 2
@@ -131,6 +133,8 @@ func TestLane(t *testing.T) {
 				switch held {
 				case outcome.Waiting:
 					f.on, f.due = rapid.SampledFrom([]string{"positions", "positions", "customer", ""}).Draw(t, "on"), schedule(t)
+				case outcome.Unresolved:
+					f.due = schedule(t)
 				case outcome.Retrying:
 					f.due = now.Add(time.Duration(rapid.IntRange(0, 100).Draw(t, "due")) * time.Second)
 				}

@@ -152,6 +152,7 @@ func (l *life) last(p *partition) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lastCommit)
 	defer cancel()
+	p.prove(ctx, p.keepPauses)
 	p.commit(ctx, l.session.a)
 }
 

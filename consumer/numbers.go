@@ -100,6 +100,11 @@ func newNumbers(r prometheus.Registerer) *numbers {
 			}
 		}
 	}
+	for _, typ := range schemas.CommandTypes() {
+		for _, word := range []string{outcome.Done.String(), outcomeSkipped, outcomeRepeated} {
+			n.events[reported{StageCommand, typ, word}] = events.WithLabelValues(StageCommand, typ, word)
+		}
+	}
 	letters := counter("dead_letters_total", "Events that were given up, by reason.", "reason")
 	for _, reason := range rejections {
 		n.dead[reason] = letters.WithLabelValues(string(reason))
@@ -128,7 +133,7 @@ var rejections = []outcome.Reason{
 	outcome.Invalid, outcome.Refused, outcome.Conflict, outcome.AmbiguousWallet, outcome.UnknownOffering,
 	outcome.PersonCompanyChange, outcome.DocumentGone, outcome.DocumentTooLarge, outcome.DocumentMismatch,
 	outcome.DocumentRefusedLink, outcome.NotRegistered, outcome.Expired, outcome.Bug, outcome.TooLarge,
-	outcome.Undecodable, outcome.UnknownType,
+	outcome.Undecodable, outcome.UnknownType, outcome.ForeignCommand, outcome.NeverResolved,
 }
 
 // register gives c, registered, or what is registered in its place.
@@ -166,7 +171,7 @@ func (n *numbers) report(r Report) {
 		word = outcomeBehind
 	case r.Stage == StageIntake && r.Error == nil:
 		word = outcomeTaken
-	case r.Stage == StageIntake && r.Verdict == outcome.Done:
+	case r.Stage == StageIntake && r.Verdict == outcome.Done, r.Stage == StageCommand && r.Error != nil:
 		word = outcomeSkipped
 	}
 	c := n.events[reported{r.Stage, r.Event.Type, word}]
@@ -176,7 +181,7 @@ func (n *numbers) report(r Report) {
 	if c != nil {
 		c.Inc()
 	}
-	if r.Verdict == outcome.Rejected && r.Error != nil {
+	if r.Error != nil && (r.Verdict == outcome.Rejected || r.Error.Reason == outcome.NeverResolved) {
 		if c := n.dead[r.Error.Reason]; c != nil {
 			c.Inc()
 		}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"distributor-bridge/internal/kafka"
 	"distributor-bridge/internal/state"
 )
@@ -16,38 +18,48 @@ import (
 //
 // Locks are taken in this order: mu, then that of places or of the fetcher.
 type partition struct {
-	cfg     *Config
-	number  int
-	store   *state.Store
-	numbers *numbers
-	places  *places
-	source  source
+	cfg       *Config
+	number    int
+	store     *state.Store
+	numbers   *numbers
+	places    *places // of the lanes at work
+	following *places // of the follow-ups under attempt
+	floods    *floods
+	source    source
 
-	begun   chan struct{}  // capacity 1: the lane that admit has let in is at work
+	successes *successes // of all partitions
+
+	begun   chan struct{}  // capacity 1: the lane that keepGate has let in is at work
 	workers sync.WaitGroup // added to under mu, and only while spawn is set
 
-	mu     sync.Mutex // guards what follows
-	spawn  func(*lane)
-	stop   func() // ends run: no more is begun
-	cut    func() // gives up what is in hand
-	lanes  map[string]*lane
-	ready  []*lane     // have something to do, and do not run
-	gated  []*lane     // wait at the gate
-	usher  func()      // runs admit
-	ushers bool        // admit runs
-	alarms alarms      // lanes that have something to do later
-	timer  *time.Timer // while run does: calls rung
-	rings  time.Time   // when; zero: it is not set
-	window *window
-	bytes  int       // that the records in the lanes' queues take
-	full   bool      // the source is paused
-	next   int64     // the inbox offset that is to be delivered next
-	known  int64     // where the inbox ends, as last told
-	moved  time.Time // when an offset was done last, or the first was taken, or the inbox was told to have no more
-	worked bool      // something was done
-	lost   bool      // what comes next is not in the inbox any more: the partition stands still
-	over   bool      // run has ended
-	failed error     // the first failure: the partition is to be given up
+	mu      sync.Mutex // guards what follows
+	spawn   func(*lane)
+	stop    func() // ends run: no more is begun
+	cut     func() // gives up what is in hand
+	lanes   map[string]*lane
+	ready   []*lane     // have something to do, and do not run
+	first   []*lane     // the same, to go before those: their follow-up has been given a place
+	waits   []*lane     // their follow-up is due, and waits for a place: see follow.go
+	gated   []*lane     // wait at the gate
+	keeper  func()      // runs keepGate
+	kept    bool        // keepGate runs
+	alarms  alarms      // lanes that have something to do later
+	timer   *time.Timer // while run does: calls rung
+	rings   time.Time   // when; zero: it is not set
+	window  *window
+	bytes   int       // that the records in the lanes' queues take
+	full    bool      // the source is paused, since the window is full
+	brimful bool      // the source is paused, since too many events are held
+	next    int64     // the inbox offset that is to be delivered next
+	known   int64     // where the inbox ends, as last told
+	before  int64     // where it ended when the partition was taken
+	moved   time.Time // when an offset was done last, or the first was taken, or the inbox was told to have no more
+	worked  bool      // something was done
+	lost    bool      // what comes next is not in the inbox any more: the partition stands still
+	over    bool      // run has ended
+	failed  error     // the first failure: the partition is to be given up
+
+	investments map[uuid.UUID]whose // that are followed: see hint.go
 }
 
 // newPartition makes the lanes of all that state holds. Before run, which starts everything, it has to be given its numbers,
@@ -56,11 +68,13 @@ func newPartition(cfg *Config, number int, store *state.Store, next int64) *part
 	p := &partition{
 		cfg: cfg, number: number, store: store,
 		begun: make(chan struct{}, 1), lanes: map[string]*lane{}, window: newWindow(), next: next, known: next, moved: time.Now(),
+		investments: map[uuid.UUID]whose{},
 	}
 	for _, customer := range store.Busy() {
 		l := newLane(customer)
 		for _, e := range store.Live(customer) {
 			l.sync(e.Key, e.Record)
+			p.track(l, e.Key, e.Record)
 			if e.Record.Last != nil && e.Record.Seen >= next {
 				l.owed = max(l.owed, e.Record.Seen)
 			}
@@ -84,7 +98,7 @@ func (p *partition) deliver(got kafka.Fetched) {
 	}
 	if got.From != p.next {
 		p.source.set(p.next) // whatever has come in between: from here it goes on
-		if p.full {
+		if p.full || p.brimful {
 			p.source.pause()
 		}
 		return
@@ -142,7 +156,7 @@ func (p *partition) finish(record kafka.Record) {
 	p.moved, p.worked = now, true
 	if p.full && p.fullness() <= 0.5 {
 		p.full = false
-		p.source.resume()
+		p.fetchOn()
 	}
 }
 
@@ -171,10 +185,11 @@ func (p *partition) failure() error {
 // run lets workers run the lanes until take ends, which stop does, and returns when all have ended. work is for what is in
 // hand: when it ends, calls are given up; cut makes it end. The error is why the partition has to be taken anew.
 func (p *partition) run(take, work context.Context, stop, cut func()) error {
+	p.brim()
 	p.mu.Lock()
 	p.stop, p.cut = stop, cut
 	p.spawn = func(l *lane) { p.workers.Go(func() { p.serve(take, work, l) }) }
-	p.usher = func() { p.workers.Go(func() { p.admit(take) }) }
+	p.keeper = func() { p.workers.Go(func() { p.keepGate(take) }) }
 	p.timer = time.AfterFunc(time.Hour, p.rung)
 	if p.failed != nil {
 		stop()
@@ -193,6 +208,7 @@ func (p *partition) run(take, work context.Context, stop, cut func()) error {
 		l.leave() // one may have been let in, and not have begun
 	}
 	p.places.leave(p)
+	p.following.leave(p)
 	return p.failure()
 }
 

@@ -19,7 +19,7 @@ import (
 	"distributor-bridge/schemas"
 )
 
-// replay puts the event of c1's dead letter into the inbox again, as the nth replay, with its data changed if mend is not nil.
+// replay puts the event of a dead letter into the inbox again, as the nth replay, with its data changed if mend is not nil.
 func (w *world) replay(id string, n int, mend func(string) string) {
 	w.t.Helper()
 	headers, letters := w.letters()
@@ -27,7 +27,11 @@ func (w *world) replay(id string, n int, mend func(string) string) {
 	if i < 0 {
 		w.t.Fatalf("no dead letter of %s", id)
 	}
-	r := kafka.Record{Topic: w.cfg.Inbox, Partition: w.partition("c1"), Key: []byte("c1"), Value: letters[i].Value}
+	key := letters[i].Key
+	if key == nil { // intake's letter, with upstream's key: c1's
+		key = []byte("c1")
+	}
+	r := kafka.Record{Topic: w.cfg.Inbox, Partition: w.partition(string(key)), Key: key, Value: letters[i].Value}
 	for _, h := range letters[i].Headers {
 		if !strings.HasPrefix(h.Key, "dlq_") {
 			r.Headers = append(r.Headers, h)

@@ -9,7 +9,7 @@ import (
 
 // Report is what became of an event or a follow-up in one go: one log line, and the metrics. It holds no personal data.
 type Report struct {
-	Stage      string          // "intake", "event" or "follow-up"
+	Stage      string          // "intake", "event", "follow-up" or "command"
 	Event      attempt.Event   // identity, type, customer and subject
 	Follow     string          // the follow-up's name
 	Offset     int64           // in the inbox; in the source topic for intake
@@ -28,4 +28,6 @@ const (
 	StageIntake = "intake"
 	StageEvent  = "event"
 	StageFollow = "follow-up"
+	// StageCommand is that of operators' commands. One that did nothing, since it is not current, has an Error that says so.
+	StageCommand = "command"
 )

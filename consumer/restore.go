@@ -46,45 +46,52 @@ func (l *life) take(ctx context.Context) (*partition, error) {
 	if err != nil {
 		return nil, err
 	}
-	next, err := l.start(ctx, store, again)
+	next, end, err := l.start(ctx, store, again)
 	if err != nil {
 		e.drop(l.number)
 		return nil, err
 	}
 	store.Committed(next)
 	p := newPartition(&e.cfg, l.number, store, next)
-	p.numbers, p.places = e.numbers, l.session.places
+	p.numbers, p.places, p.following, p.floods = e.numbers, l.session.places, l.session.following, e.floods
+	p.successes, p.before = &e.successes, end
 	p.source = source{l.session.fetcher, kafka.TopicPartition{Topic: e.cfg.Inbox, Partition: l.number}}
+	p.release() // an owner before this one may not have come to it
+	for _, typ := range types(store.Control().Paused) {
+		e.cfg.Log.Warn().Int("partition", l.number).Str("event_type", typ).Time("since", store.Control().Paused[typ].Since).
+			Msg("events of the type are not attempted: run distributor-bridge resume " + typ + " when what rejected them is mended")
+	}
 	return p, nil
 }
 
 // start gives the first inbox offset that is not done: as the group has committed it, asked anew if the partition was at
-// work in this session already.
-func (l *life) start(ctx context.Context, store *state.Store, again bool) (int64, error) {
+// work in this session already; and where the inbox ends.
+func (l *life) start(ctx context.Context, store *state.Store, again bool) (next, end int64, err error) {
 	e := l.session.engine
 	ends, err := e.cfg.Client.EndOffset(ctx, e.cfg.Inbox) // after the last owner has written its last
 	if err != nil {
-		return 0, fmt.Errorf("look at the inbox: %w", err)
+		return 0, 0, fmt.Errorf("look at the inbox: %w", err)
 	}
-	if highest := store.Highest(); highest >= ends[l.number] {
-		return 0, fmt.Errorf("%w: its end is %d, and %d was taken from it", errAnew, ends[l.number], highest)
+	end = ends[l.number]
+	if highest := store.Highest(); highest >= end {
+		return 0, 0, fmt.Errorf("%w: its end is %d, and %d was taken from it", errAnew, end, highest)
 	}
 	next, ok := l.session.a.Committed(kafka.TopicPartition{Topic: e.cfg.Inbox, Partition: l.number})
 	if again {
 		offsets, err := e.cfg.Client.GroupOffsets(ctx, e.cfg.Group.ID, e.cfg.Inbox)
 		if err != nil {
-			return 0, fmt.Errorf("look where the group is: %w", err)
+			return 0, 0, fmt.Errorf("look where the group is: %w", err)
 		}
 		next, ok = offsets[l.number]
 	}
 	if ok {
-		return next, nil
+		return next, end, nil
 	}
 	starts, err := e.cfg.Client.StartOffset(ctx, e.cfg.Inbox)
 	if err != nil {
-		return 0, fmt.Errorf("look at the inbox: %w", err)
+		return 0, 0, fmt.Errorf("look at the inbox: %w", err)
 	}
-	return starts[l.number], nil
+	return starts[l.number], end, nil
 }
 
 // store takes a partition's state over; committed is what the group has committed of the inbox. The state of a partition

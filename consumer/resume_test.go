@@ -174,3 +174,50 @@ func TestSoonerAlarm(t *testing.T) {
 		}
 	})
 }
+
+// The longer nothing has happened, the rarer the looks of a follow-up: a tenth of that time, never more often than Poll and
+// never more rarely than PollMost. News begins it anew, a restart does not.
+func TestIntervalsGrow(t *testing.T) {
+	t.Parallel()
+	virtual(t, func(t *testing.T, w *world) {
+		w.cfg.Poll, w.cfg.PollMost = 5*time.Second, time.Minute
+		news := 0
+		d, looked := invests(t, func(run *attempt.Run, nth int) error {
+			if nth == news {
+				run.Order("o1").Status = "PAID"
+				if err := registered(run); err != nil {
+					return err
+				}
+			}
+			return outcome.Wait(outcome.StatusPending, "")
+		})
+		began := time.Now()
+		m := w.start(d, false)
+		w.put(w.order("c1", "o1", "e1"))
+		time.Sleep(15 * time.Minute)
+		check := func(looks []time.Time, since time.Time) {
+			t.Helper()
+			for i, at := range looks[1:] {
+				want := max(5*time.Second, min(looks[i].Sub(since)/10, time.Minute))
+				if pause := at.Sub(looks[i]); pause < want-time.Second || pause > want+time.Second {
+					t.Errorf("a pause of %s at %s after the last news, want %s", pause, looks[i].Sub(since), want)
+				}
+			}
+		}
+		check(looked(), began)
+		if n := len(looked()); n < 34 || n > 42 { // 10 in the first 50 s, 23 up to the tenth minute, then one a minute
+			t.Errorf("%d looks in 15 minutes", n)
+		}
+		m.stop()
+		before := len(looked())
+		m = w.start(d, false)
+		time.Sleep(5 * time.Minute)
+		check(looked()[before:], began)
+		news = d.tried("e1 status") + 1
+		w.until("there is news", func() bool { return d.tried("e1 status") == news })
+		before = len(looked()) - 1
+		time.Sleep(5 * time.Minute)
+		m.stop()
+		check(looked()[before:], looked()[before])
+	})
+}

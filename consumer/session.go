@@ -11,12 +11,13 @@ import (
 
 // session is one generation of the group: the partitions that this member has in it, and what they share.
 type session struct {
-	engine  *Engine
-	a       *kafka.Assignment
-	fetcher *kafka.Fetcher
-	places  *places
-	lives   map[int]*life
-	end     context.CancelCauseFunc // ends the session, for a reason
+	engine    *Engine
+	a         *kafka.Assignment
+	fetcher   *kafka.Fetcher
+	places    *places
+	following *places
+	lives     map[int]*life
+	end       context.CancelCauseFunc // ends the session, for a reason
 }
 
 // Why a session ends by itself.
@@ -29,7 +30,7 @@ func newSession(e *Engine, a *kafka.Assignment, numbers []int, end context.Cance
 	s := &session{
 		engine: e, a: a, end: end, lives: map[int]*life{},
 		fetcher: e.cfg.Client.Fetcher(kafka.FetcherConfig{ReadCommitted: true, PartitionMaxBytes: fetchBytes, MaxBytes: 16 * fetchBytes}),
-		places:  newPlaces(e.cfg.MaxInFlight, len(numbers)),
+		places:  newPlaces(e.cfg.MaxInFlight, len(numbers)), following: newFollowing(e.cfg.MaxInFlight, len(numbers)),
 	}
 	for _, number := range numbers {
 		s.lives[number] = &life{session: s, number: number}

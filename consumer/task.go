@@ -37,6 +37,7 @@ type task struct {
 	stands time.Time       // since when the clock that began began stands; zero: it goes
 	again  time.Time       // of a fresh record: when a short trouble is to be over
 	was    outcome.Verdict // what it was held as
+	tried  time.Time       // when it last ended in a retry
 	wrote  map[string]bool // objects that attempts before the present one changed: their intents have written them
 }
 
@@ -44,6 +45,9 @@ func (t *task) fresh() bool { return t.item == nil }
 
 // process does a record of the inbox. nil: its offset is done.
 func (p *partition) process(work context.Context, l *lane, record kafka.Record) error {
+	if p.isCommand(record) {
+		return p.obey(work, l, record)
+	}
 	t := &task{lane: l, record: &record, began: time.Now()}
 	event, err := p.event(record)
 	if err != nil {
@@ -58,7 +62,7 @@ func (p *partition) process(work context.Context, l *lane, record kafka.Record) 
 	}
 	r := p.store.Get(l.customer, t.home)
 	if r == nil {
-		return p.start(work, t)
+		return p.try(work, t)
 	}
 	if record.Offset <= r.Seen {
 		l.hand.turn(recording)
@@ -71,7 +75,7 @@ func (p *partition) process(work context.Context, l *lane, record kafka.Record) 
 	if open := r.Find(record.Offset, ""); open >= 0 {
 		t.work = r.Work[open].Clone() // begun by an owner before this one
 		t.work.Event = event
-		return p.start(work, t)
+		return p.try(work, t)
 	}
 	last, current := recall(&t.work, r)
 	switch {
@@ -92,7 +96,7 @@ func (p *partition) begin(work context.Context, t *task, last *state.Rejection) 
 	if last != nil && last.Follow != "" {
 		return p.followAgain(work, t, last)
 	}
-	return p.start(work, t)
+	return p.try(work, t)
 }
 
 // settle marks a record as done if err is nil, and gives err.
@@ -106,22 +110,28 @@ func (p *partition) settle(record kafka.Record, err error) error {
 // resume goes on with an item of the lane.
 func (p *partition) resume(work context.Context, l *lane, it *item) error {
 	t := &task{lane: l, home: it.key, item: it, began: time.Now(), work: attempt.Work{Offset: it.offset}}
-	t.pause = it.backoff
+	t.pause, t.tried = it.backoff, it.tried
+	it.ready = false
 	if !it.behind {
 		r := p.store.Get(l.customer, it.key)
 		t.work = r.Work[r.Find(it.offset, it.follow)].Clone()
 		t.was = t.work.Held
 		t.work.Event.Customer, t.work.Event.Subject = l.customer, attempt.Subject(it.key)
 		if t.work.Outcome != nil {
-			it.ready = false
 			l.hand.turn(recording)
 			return p.ended(t, t.work.Outcome.Verdict == outcome.Done || t.work.Outcome.Verdict == outcome.Rejected, p.tell(work, t))
 		}
+		if t.was == outcome.Unresolved && !polled(&t.work) { // it is due: nobody has found out
+			l.hand.turn(recording)
+			return p.abandon(work, t)
+		}
+	}
+	if p.halts(t) {
+		return p.halt(work, t)
 	}
 	if !p.enter(l) {
-		return errShut // and it is picked again
+		return p.wait(t)
 	}
-	it.ready = false
 	if it.follow == "" {
 		l.hand.turn(reading)
 		record, err := p.fetch(work, it.offset)
@@ -172,7 +182,7 @@ func (p *partition) again(work context.Context, t *task) error {
 	if t.item.follow == "" {
 		t.work.Held = outcome.Retrying
 	}
-	return p.attempt(work, t)
+	return p.try(work, t)
 }
 
 // giveUp ends an event that cannot be attempted again. One with an open intent may have had its effect: only a person knows.
@@ -202,6 +212,10 @@ func (p *partition) attempt(work context.Context, t *task) error {
 		return j.err
 	}
 	l.hand.turn(recording)
+	if now := time.Now(); succeeded(run.Work(), t.work, v) {
+		p.successes.took(l.customer, now)
+		t.work.Failing = 0
+	}
 	t.work = carry(run.Work(), t.work)
 	switch {
 	case v != nil && v.Verdict == outcome.Rejected && t.work.Intent != nil: // which may have had its effect
@@ -214,6 +228,10 @@ func (p *partition) attempt(work context.Context, t *task) error {
 		return p.hold(work, t, run, outcome.Unknown(outcome.Failing, nil))
 	case t.work.Panics >= mostPanics:
 		return p.ended(t, t.fresh(), p.end(work, t, run, outcome.Reject(outcome.Bug)))
+	case p.failing(t, v, time.Now()):
+		unknown := *v
+		unknown.Verdict, unknown.Reason = outcome.Unresolved, outcome.Failing
+		return p.hold(work, t, run, &unknown)
 	}
 	if t.wrote == nil {
 		t.wrote = map[string]bool{}
@@ -272,7 +290,7 @@ func (w watched) Ready(ctx context.Context) (context.Context, error) {
 
 // carry takes over what an attempt brought on, and what the attempts before it counted.
 func carry(w, before attempt.Work) attempt.Work {
-	w.Tries, w.Panics, w.Failed = before.Tries, before.Panics, before.Failed
+	w.Tries, w.Panics, w.Failed, w.Failing = before.Tries, before.Panics, before.Failed, before.Failing
 	return w
 }
 
@@ -292,6 +310,7 @@ func (p *partition) call(ctx context.Context, run *attempt.Run, t *task) (err er
 		ctx = t.lane.pass.Under(ctx)
 	}
 	if t.work.Follow != "" {
+		defer p.yield(t.lane) // what is written of it needs no call
 		return p.cfg.FollowUp(ctx, run)
 	}
 	return p.cfg.Handle(ctx, run)

@@ -61,6 +61,9 @@ func (p *partition) end(ctx context.Context, t *task, run *attempt.Run, v *outco
 		return err
 	}
 	p.report(t, v, Report{Verdict: out.Verdict, Results: out.Results, Superseded: superseded})
+	if err := p.judge(ctx, t, v); err != nil {
+		return err
+	}
 	if !t.fresh() {
 		return nil
 	}
@@ -71,18 +74,17 @@ func (p *partition) end(ctx context.Context, t *task, run *attempt.Run, v *outco
 // the lane's next thing. A look that brought nothing new is remembered in memory only.
 func (p *partition) hold(ctx context.Context, t *task, run *attempt.Run, v *outcome.Error) error {
 	now := stamp()
-	w := t.work
-	w.Held, w.Reason, w.On = v.Verdict, v.Reason, v.On
-	// Waiting is counted from when it began: not from a trouble before it, nor from before the last news.
-	if w.Since.IsZero() || w.Follow != "" && len(run.Results()) > 0 || t.was == outcome.Retrying && w.Held == outcome.Waiting {
-		w.Since = now
-	}
+	w := heldAs(t, v, len(run.Results()) > 0, now)
 	if v.Verdict != outcome.Retrying && t.pause != nil {
 		t.pause.Reset() // the trouble is over: the next one begins with a short pause
 	}
-	w.Due = p.dueAt(w, v, now)
-	if w.Held == outcome.Waiting && w.Follow == "" && !w.Due.After(now) {
+	w.Due = p.dueAt(t, w, v, now)
+	switch over := !w.Due.IsZero() && !w.Due.After(now); {
+	case over && w.Held == outcome.Waiting && w.Follow == "":
 		return p.end(ctx, t, run, outcome.Reject(outcome.Expired))
+	case over && w.Held == outcome.Unresolved && t.was == outcome.Unresolved:
+		t.work = w
+		return p.abandon(ctx, t)
 	}
 	results := run.Results()
 	if r, ok := p.news(&w, v, t); ok {
@@ -93,7 +95,7 @@ func (p *partition) hold(ctx context.Context, t *task, run *attempt.Run, v *outc
 	}
 	changed := run.Changed()
 	if len(results) == 0 && len(changed) == 0 && p.unchanged(t, w) {
-		t.item.due, t.item.backoff = w.Due, t.pause
+		t.item.due, t.item.backoff, t.item.tried = w.Due, t.pause, t.tried
 		return nil
 	}
 	c := newChange(p.store, t.lane.customer)
@@ -112,25 +114,37 @@ func (p *partition) hold(ctx context.Context, t *task, run *attempt.Run, v *outc
 		return err
 	}
 	it := t.lane.item(t.home, w.Offset, w.Follow, false)
-	it.due, it.backoff = w.Due, t.pause
+	it.due, it.backoff, it.tried = w.Due, t.pause, t.tried
 	p.report(t, v, Report{Verdict: v.Verdict, Results: results})
 	return nil
 }
 
 // dueAt says when to look at held work again; zero if only something that happens can bring it on.
-func (p *partition) dueAt(w attempt.Work, v *outcome.Error, now time.Time) time.Time {
+func (p *partition) dueAt(t *task, w attempt.Work, v *outcome.Error, now time.Time) time.Time {
 	switch {
-	case w.Held == outcome.Retrying:
+	case w.Reason == outcome.Paused:
+		return time.Time{}
+	case v.Verdict == outcome.Retrying && w.Held == outcome.Unresolved:
+		due := p.unknownDue(&w, now)
+		if !due.After(now) && v.Class != outcome.ClassClient { // nobody has looked: an outage gives up nothing
+			due = now.Add(p.cfg.PollMost)
+		}
+		return due
+	case v.Verdict == outcome.Retrying:
 		return now.Add(v.After)
+	case w.Held == outcome.Unresolved:
+		return p.unknownDue(&w, now)
 	case w.Follow == "" && w.Held == outcome.Waiting:
 		due := w.Since.Add(p.cfg.MaxWait)
+		if !due.After(now) && p.mayCome(t) {
+			due = now.Add(reprieve)
+		}
 		if look := now.Add(p.cfg.Poll); w.On == "" && look.Before(due) {
 			return look // nothing will wake it
 		}
 		return due
-	case w.Follow != "" && (w.Held == outcome.Waiting && w.On == "" || w.Reason == outcome.TaskUnknown):
-		// The longer nothing has happened, the longer the next look can wait.
-		return now.Add(max(p.cfg.Poll, min(now.Sub(w.Since)/10, p.cfg.PollMost)))
+	case w.Follow != "" && w.Held == outcome.Waiting && w.On == "":
+		return p.nextLook(&w, now)
 	}
 	return time.Time{}
 }
@@ -224,6 +238,7 @@ func (p *partition) write(ctx context.Context, t *task, c *change, changed map[s
 	}
 	for _, e := range c.entries {
 		l.sync(e.Key, e.Record)
+		p.track(l, e.Key, e.Record)
 	}
 	if changed == nil || len(l.items) == 0 { // nobody to wake
 		return nil
@@ -340,6 +355,8 @@ func invalidLetter(record kafka.Record, err error) producer.Letter {
 	switch {
 	case errors.Is(err, schemas.ErrUnknownType):
 		letter.Reason = outcome.UnknownType
+	case errors.Is(err, schemas.ErrCommand):
+		letter.Reason = outcome.ForeignCommand
 	case errors.Is(err, errNotOurs):
 		letter.Reason = outcome.Undecodable
 	case errors.As(err, &invalid):

@@ -115,7 +115,10 @@ func (p *partition) hang(now time.Time) hang {
 	h.offset = offset
 	if !some {
 		h.offset, h.at = p.next, "fetch"
-		if h.lag == 0 || p.lost {
+		if p.brimful {
+			p.moved = now
+		}
+		if h.lag == 0 || p.lost || p.brimful {
 			return h
 		}
 	}

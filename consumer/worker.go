@@ -27,7 +27,9 @@ var (
 // customer with a thousand events leaves room for others. It has a place among the lanes at work.
 func (p *partition) serve(take, work context.Context, l *lane) {
 	for l != nil {
-		l = p.turn(l, p.step(take, work, l))
+		err := p.step(take, work, l)
+		p.brim()
+		l = p.turn(l, err)
 	}
 	p.places.give(p)
 	p.kick() // one that made room for another partition gets its place back in turn, or is known to wait
@@ -38,23 +40,20 @@ func (p *partition) step(take, work context.Context, l *lane) error {
 	if take.Err() != nil {
 		return errStopped
 	}
+	l.parked = time.Time{}
 	if t := l.task; t != nil {
-		if !p.enter(l) {
-			t.stand()
-			return errShut
-		}
 		l.task = nil
-		t.goOn()
 		l.hand.begin(t.record.Offset)
 		defer l.hand.end()
-		return p.settle(*t.record, p.attempt(work, t))
+		return p.settle(*t.record, p.try(work, t))
 	}
-	if len(l.items) > 0 && l.owed < 0 {
-		if it := l.next(p.records(l), time.Now()); it != nil {
-			l.hand.begin(it.offset)
-			defer l.hand.end()
-			return p.resume(work, l, it)
+	if it, look := p.choose(l); it != nil {
+		l.hand.begin(it.offset)
+		defer l.hand.end()
+		if look { // else a place that comes meanwhile is for the lane's next thing
+			defer p.yield(l)
 		}
+		return p.resume(work, l, it)
 	}
 	record, ok := p.pop(l)
 	if !ok {
@@ -86,32 +85,63 @@ func (p *partition) turn(l *lane, err error) *lane {
 		p.fail(err)
 	}
 	l.leave()
+	next, unused := p.after(l, err)
+	if unused {
+		p.following.give(p)
+	}
+	return next
+}
+
+// after is turn under the partition's mutex. unused says that the lane was given a place for its follow-up, and cannot use it.
+func (p *partition) after(l *lane, err error) (next *lane, unused bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for _, key := range l.hinted {
+		p.hurry(l, key)
+	}
+	l.hinted = nil
+	if l.place.Load() && p.spawn != nil && (err == nil || errors.Is(err, errIdle)) {
+		return l, false // it was given one meanwhile
+	}
+	unused = l.place.Swap(false)
 	l.running = false
+	goOn := l.after(p)
 	switch {
-	case err == nil && (len(l.queue) > 0 || len(l.items) > 0), errors.Is(err, errIdle) && len(l.queue) > 0:
-		p.enqueue(l)
 	case errors.Is(err, errShut):
-		p.park(l)
+		p.atGate(l)
+	case goOn, err == nil && (len(l.queue) > 0 || len(l.items) > 0), errors.Is(err, errIdle) && len(l.queue) > 0:
+		p.enqueue(l)
 	default:
 		p.rest(l)
 	}
-	if p.spawn == nil || len(p.ready) == 0 || p.places.crowded(p) {
-		return nil
+	if p.spawn == nil || !p.some() || p.places.crowded(p) {
+		return nil, unused
 	}
-	return p.pick()
+	return p.pick(), unused
 }
 
-// pick takes the lane that is ready the longest; p.mu is held, and there is one.
+// some says whether a lane is ready; p.mu is held.
+func (p *partition) some() bool { return len(p.ready)+len(p.first) > 0 }
+
+// pick takes the lane that is ready the longest, of those that go first if there are such; p.mu is held, and there is one.
 func (p *partition) pick() *lane {
-	l := p.ready[0]
-	p.ready[0] = nil
-	if p.ready = p.ready[1:]; len(p.ready) == 0 {
-		p.ready = nil
+	from := &p.first
+	if len(p.first) == 0 {
+		from = &p.ready
 	}
+	l := shift(from)
 	l.queued, l.running = false, true
-	p.letIn(l)
+	p.isIn(l)
+	return l
+}
+
+// shift takes the first out of a queue, and lets go of an empty one's memory.
+func shift(queue *[]*lane) *lane {
+	l := (*queue)[0]
+	(*queue)[0] = nil
+	if *queue = (*queue)[1:]; len(*queue) == 0 {
+		*queue = nil
+	}
 	return l
 }
 
@@ -126,7 +156,7 @@ func (p *partition) enqueue(l *lane) {
 
 // dispatch gives ready lanes to new workers, as far as there are places; p.mu is held.
 func (p *partition) dispatch() {
-	for p.spawn != nil && len(p.ready) > 0 && p.places.take(p) {
+	for p.spawn != nil && p.some() && p.places.take(p) {
 		p.spawn(p.pick())
 	}
 }
@@ -135,12 +165,15 @@ func (p *partition) dispatch() {
 func (p *partition) kick() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.grant()
 	p.dispatch()
 }
 
 // rest ends a lane's run, and sets its alarm; p.mu is held.
 func (p *partition) rest(l *lane) {
 	switch {
+	case !l.parked.IsZero():
+		l.paused, l.wake = true, l.parked
 	case l.task != nil:
 		l.paused, l.wake = true, l.task.again
 	case l.owed >= 0:
@@ -148,7 +181,7 @@ func (p *partition) rest(l *lane) {
 	default:
 		l.wake = l.earliest(p.records(l))
 	}
-	if l.wake.IsZero() && len(l.items) == 0 && len(l.queue) == 0 {
+	if l.wake.IsZero() && len(l.items) == 0 && len(l.queue) == 0 && !l.waits {
 		delete(p.lanes, l.customer)
 	}
 	p.alarms.set(l)

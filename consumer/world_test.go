@@ -131,6 +131,8 @@ type member struct {
 	stop func() // ends it, and waits; may be called twice
 	done chan struct{}
 	err  error // of Run, once done is closed
+
+	engine *consumer.Engine // nil if it has none
 }
 
 // start runs parts of the bridge: an engine if d is not nil, and an intake if asked for.
@@ -147,6 +149,7 @@ func (w *world) start(d *desk, intake bool) *member {
 		Kafka: results, Contract: w.contract, Results: w.results, DeadLetters: w.dead, Partitions: partitions,
 		Source: "bridge", Version: "v1",
 	})
+	m := &member{done: make(chan struct{})}
 	ctx, cancel := context.WithCancel(w.t.Context())
 	errs := make(chan error, 2)
 	running := 0
@@ -156,12 +159,12 @@ func (w *world) start(d *desk, intake bool) *member {
 	}
 	if d != nil {
 		cfg.Handle, cfg.FollowUp, cfg.Report = d.handle, d.follow, d.report
-		run(consumer.NewEngine(cfg).Run)
+		m.engine = consumer.NewEngine(cfg)
+		run(m.engine.Run)
 	}
 	if intake {
 		run(consumer.NewIntake(cfg, inbox).Run)
 	}
-	m := &member{done: make(chan struct{})}
 	go func() {
 		defer close(m.done)
 		for range running {

@@ -20,7 +20,9 @@ func TestReasons(t *testing.T) {
 	t.Parallel()
 	inside := []string{ // never in a result
 		string(outcome.Temporary), string(outcome.StatusPending), string(outcome.Superseded),
+		string(outcome.Paused), string(outcome.NotCurrent), string(outcome.ForeignCommand),
 		string(outcome.TooLarge), string(outcome.Undecodable), string(outcome.UnknownType), // intake's, in dead letters only
+		string(outcome.NeverResolved), // in dead letters only: the result tells why it was unknown, and that it is given up
 	}
 	told := inside
 	for typ, reasons := range map[string][]schemas.Reason{

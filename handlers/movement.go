@@ -36,6 +36,9 @@ func (h *Handlers) move(ctx context.Context, r *attempt.Run, m movement, call mo
 		}
 		return outcome.Reject(outcome.Conflict, m.idField)
 	}
+	if p.GivenUp && p.TaskID == "" && p.Event != hash {
+		return outcome.Reject(outcome.Conflict, m.idField) // nobody knows whether the one before has moved it
+	}
 	if p.TaskID == "" {
 		if p.Event == "" {
 			p.Digest, p.Event = m.digest, hash

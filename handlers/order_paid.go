@@ -31,6 +31,9 @@ func (h *Handlers) orderPaid(ctx context.Context, r *attempt.Run, e schemas.Orde
 		}
 		return outcome.Reject(outcome.Conflict, "order_id")
 	}
+	if o.GivenUp && o.InvestmentID == "" && o.Event != hash {
+		return outcome.Reject(outcome.Conflict, "order_id") // nobody knows whether the one before has made it
+	}
 	if o.InvestmentID == "" {
 		if o.Event == "" {
 			o.Digest, o.Event = digest, hash

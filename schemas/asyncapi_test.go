@@ -47,7 +47,7 @@ func TestAsyncAPI(t *testing.T) {
 	}
 
 	// Each event and result type is one message, with its own schema.
-	var payloads, results, events []string
+	var payloads, results, events, commands []string
 	for id, message := range doc.Components.Messages {
 		file := message.Payload.Schema.Ref
 		if file == "" {
@@ -56,10 +56,14 @@ func TestAsyncAPI(t *testing.T) {
 		payloads = append(payloads, file)
 		name := strings.TrimSuffix(file, ".schema.json")
 		trait := "#/components/messageTraits/cloudEvent"
-		if strings.HasPrefix(name, "result.") {
+		switch {
+		case strings.HasPrefix(name, "result."):
 			trait = "#/components/messageTraits/result"
 			results = append(results, id)
-		} else {
+		case schemas.IsCommand(name):
+			trait = "#/components/messageTraits/command"
+			commands = append(commands, id)
+		default:
 			events = append(events, id)
 		}
 		if message.Name != strings.TrimPrefix(name, "result.") || !slices.Equal(message.Traits, []reference{{trait}}) {
@@ -80,7 +84,7 @@ func TestAsyncAPI(t *testing.T) {
 		messages := slices.Collect(maps.Keys(channel.Messages))
 		switch channel.Address {
 		case "distributor.inbox":
-			assertSame(t, "inbox", messages, events)
+			assertSame(t, "inbox", messages, slices.Concat(events, commands))
 		case "distributor.results":
 			assertSame(t, "results", messages, results)
 		case "customers", "orders", "payments":

@@ -21,6 +21,7 @@ var ErrUnknownType = errors.New("unknown event type")
 // Contract reads, judges and builds events whose types have one prefix. It is safe for concurrent use.
 type Contract struct {
 	prefix  string
+	bytes   []byte                        // the same
 	schemas map[string]*jsonschema.Schema // by schema name
 	words   map[string]string             // what headers of events tell again and again, each by itself
 }
@@ -37,7 +38,7 @@ func New(prefix string) (*Contract, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile schemas: %w", err)
 	}
-	c := &Contract{prefix: prefix, schemas: compiled, words: map[string]string{}}
+	c := &Contract{prefix: prefix, bytes: []byte(prefix), schemas: compiled, words: map[string]string{}}
 	for _, word := range []string{specVersion, mediaJSON, mediaStructured, mediaStructuredUTF8} {
 		c.words[word] = word
 	}
@@ -63,6 +64,10 @@ var dataTypes = map[string]reflect.Type{
 	TypeOrderCreditReleased: reflect.TypeFor[OrderCreditReleased](),
 	TypePositionRedeemed:    reflect.TypeFor[PositionRedeemed](),
 	TypePositionTransferred: reflect.TypeFor[PositionTransferred](),
+
+	TypeCommandResume:  reflect.TypeFor[CommandResume](),
+	TypeCommandResolve: reflect.TypeFor[CommandResolve](),
+	TypeCommandDiscard: reflect.TypeFor[CommandDiscard](),
 
 	resultSchema(TypeCustomerRegistered):      reflect.TypeFor[CustomerRegistered](),
 	resultSchema(TypeCustomerUpdated):         reflect.TypeFor[CustomerUpdatedResult](),
@@ -125,8 +130,16 @@ func addResource(compiler *jsonschema.Compiler, name string) error {
 	return compiler.AddResource(schemaBase+name+schemaSuffix, doc)
 }
 
-// Validate judges the data of an event: nil, ErrUnknownType, or an *InvalidError.
-func (c *Contract) Validate(e Event) error { return c.validate(e, e.Name) }
+// Validate judges the data of an event: nil, ErrUnknownType, ErrCommand, or an *InvalidError.
+func (c *Contract) Validate(e Event) error {
+	switch {
+	case IsCommand(e.Name):
+		return ErrCommand
+	case !slices.Contains(eventTypes, e.Name): // a result's schema is not an event's
+		return ErrUnknownType
+	}
+	return c.validate(e, e.Name)
+}
 
 // ValidateResult judges a result as Validate judges an event.
 func (c *Contract) ValidateResult(e Event) error { return c.validate(e, resultSchema(e.Name)) }

@@ -25,7 +25,7 @@ import (
 //go:embed *.schema.json asyncapi.yaml examples
 var files embed.FS
 
-// Files gives the contract as files: the schemas, NAME.schema.json for an event and result.NAME.schema.json for a result;
+// Files gives the contract as files: the schemas, NAME.schema.json for an event or a command and result.NAME.schema.json for a result;
 // asyncapi.yaml; and below examples/, by the schema's name, events and results in structured mode. The examples called
 // invalid-… have a file of the same name ending in .want beside them: the violations that they must be answered with,
 // a line each.

@@ -75,13 +75,16 @@ func judge(contract *schemas.Contract, schemaName string, value []byte) error {
 	if strings.HasPrefix(schemaName, "result.") {
 		return contract.ValidateResult(e)
 	}
+	if strings.HasPrefix(schemaName, "command.") {
+		return contract.ValidateCommand(e)
+	}
 	return contract.Validate(e)
 }
 
 var structured = []schemas.Header{{Key: "content-type", Value: []byte("application/cloudevents+json")}}
 
 func schemaNames() []string {
-	names := schemas.EventTypes()
+	names := slices.Concat(schemas.EventTypes(), schemas.CommandTypes())
 	for _, name := range schemas.ResultTypes() {
 		names = append(names, "result."+name)
 	}

@@ -115,8 +115,11 @@ type EventRejected struct {
 
 // EventUnresolved is the data of event.unresolved: it is not known what became of the event; a person has to look.
 type EventUnresolved struct {
-	CustomerID string   `json:"customer_id"`
-	Reason     Reason   `json:"reason"` // one of UnresolvedReasons
-	Step       string   `json:"step,omitempty"`
-	Event      EventRef `json:"event"`
+	CustomerID string `json:"customer_id"`
+	Reason     Reason `json:"reason"` // one of UnresolvedReasons
+	Step       string `json:"step,omitempty"`
+	// GivenUp says that nobody has found out within max_wait: the event lies in the dead letters, later ones of its subject go
+	// on. It may have happened all the same.
+	GivenUp bool     `json:"given_up,omitempty"`
+	Event   EventRef `json:"event"`
 }

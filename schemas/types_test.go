@@ -119,6 +119,7 @@ func TestSchemaFiles(t *testing.T) {
 	t.Parallel()
 	want := []string{"common"}
 	want = append(want, EventTypes()...)
+	want = append(want, CommandTypes()...)
 	for _, name := range ResultTypes() {
 		want = append(want, resultSchema(name))
 	}

@@ -11,6 +11,7 @@ import (
 
 	"distributor-bridge/internal/bridge"
 	"distributor-bridge/internal/config"
+	"distributor-bridge/internal/replay"
 )
 
 // Paragraphs are wrapped anew for the terminal.
@@ -20,12 +21,14 @@ publishes what became of them.
 Configuration is a YAML file; each key can be given as an environment variable instead: kafka.brokers is
 DISTRIBUTOR_KAFKA_BROKERS. deploy/config.example.yaml shows all keys.
 
-Exit codes: 0 done; 1 failed; 2 wrong use or wrong configuration, nothing was begun.`
+Exit codes: 0 done; 1 failed; 2 wrong use or wrong configuration, nothing was begun; 3 there was nothing to do, nothing was
+written (resume).`
 
 // cli is the command line, as kong reads it.
 type cli struct {
 	Run     runCommand     `cmd:"" help:"Work on events until stopped."`
 	Topics  topicsCommand  `cmd:"" help:"The bridge's own topics."`
+	Resume  resumeCommand  `cmd:"" help:"Let events of a type go on that has paused, since too many were rejected."`
 	Version versionCommand `cmd:"" help:"Show version, commit and Go release."`
 }
 
@@ -86,8 +89,11 @@ func report(err error, stderr io.Writer) int {
 	} else {
 		fmt.Fprintf(stderr, "%s: %s\n", program, text)
 	}
-	if errors.As(err, new(usageError)) {
+	switch {
+	case errors.As(err, new(usageError)):
 		return 2
+	case errors.Is(err, replay.ErrNothing):
+		return 3
 	}
 	return 1
 }

@@ -40,11 +40,14 @@ type APICmd struct {
 	TaskVerdict string                   `default:"succeeded" enum:"succeeded,failed,unknown,processing" help:"How credits, redemptions and transfers end: succeeded, failed, unknown, or processing, which is never."`
 	TaskSuccess string                   `default:"succeeded" enum:"succeeded,success" help:"How the API spells success."`
 
-	Latency time.Duration `help:"Added to every call."`
-	Rate    float64       `placeholder:"N" help:"Calls a second before 429; 0 is no limit."`
-	Burst   int           `default:"1" help:"Calls at once before the rate counts."`
-	Bare    bool          `help:"Answers of POST hold no more than the public guides show."`
-	Fault   []string      `sep:"none" placeholder:"JSON" help:"Something that goes wrong, as POST /sandbox/faults takes it. Repeatable. Example: {\"operation\":\"create_credit\",\"kind\":\"cut\",\"applied\":true,\"count\":1}"`
+	Latency            time.Duration `help:"Added to every call."`
+	Rate               float64       `placeholder:"N" help:"Calls a second before 429; 0 is no limit."`
+	Burst              int           `default:"1" help:"Calls at once before the rate counts."`
+	webhookFlags       `embed:""`
+	webhookClientFlags `embed:""`
+
+	Bare  bool     `help:"Answers of POST hold no more than the public guides show."`
+	Fault []string `sep:"none" placeholder:"JSON" help:"Something that goes wrong, as POST /sandbox/faults takes it. Repeatable. Example: {\"operation\":\"create_credit\",\"kind\":\"cut\",\"applied\":true,\"count\":1}"`
 }
 
 // Help is told by --help.
@@ -122,6 +125,7 @@ func (c *APICmd) config() sandbox.Config {
 			"create_credit": rule, "create_redemption": rule, "create_transfer": rule,
 		},
 		TaskSuccess: c.TaskSuccess,
+		Webhooks:    c.add(c.webhookFlags.config()),
 		Latency:     c.Latency,
 		Rate:        c.Rate,
 		Burst:       c.Burst,
@@ -170,7 +174,7 @@ func (c *APICmd) tell(w io.Writer, server *sandbox.Server, origin string) error 
 		"  campaign       " + campaign.CampaignID,
 		"  product        " + campaign.ProductID,
 		"",
-		"  what it did    GET " + origin + "/sandbox/ledger  (also calls, stats, doubles, openapi.yaml)",
+		"  what it did    GET " + origin + "/sandbox/ledger  (also calls, stats, doubles, webhooks, openapi.yaml)",
 		"  what fails     POST " + origin + `/sandbox/faults  {"operation": "create_credit", "kind": "cut", "applied": true}`,
 		"",
 	}

@@ -28,13 +28,16 @@ type UpCmd struct {
 	APIPort   int           `name:"api-port" default:"8080" help:"Port of the API; 0 is a free one."`
 	Delay     time.Duration `default:"200ms" help:"How long each KYC, status and task takes at the API."`
 	Fresh     bool          `help:"Forget what the broker has kept (DIR/kafka) before it starts."`
+
+	webhookFlags `embed:""`
 }
 
 // Help is the rest of the command's help.
 func (UpCmd) Help() string {
 	return `An in-process Kafka broker and the API's sandbox on 127.0.0.1, until SIGINT or SIGTERM. It makes the topics,
 upstream's (customers, orders, payments) and the bridge's own, and writes DIR/bridge.yaml, with which the bridge runs
-against both. A bridge.yaml that you have changed is left as it is.
+against both. A bridge.yaml that you have changed is left as it is. With --webhook-url on this machine the bridge takes the
+API's webhooks there; their token is in DIR/webhook-token.
 
 The broker keeps its data in DIR/kafka from one start to the next. The API keeps nothing: after a restart, customers
 whom the bridge remembers do not exist there any more. Start with --fresh to begin anew on both sides.`
@@ -70,6 +73,10 @@ func (c *UpCmd) Run(ctx context.Context, t terminal) (err error) {
 	if err != nil {
 		return err
 	}
+	var tokenFile string
+	if c.webhookFlags, tokenFile, err = c.kept(dir); err != nil {
+		return err
+	}
 	server, err := sandbox.New(c.api(string(secret)))
 	if err != nil {
 		return err
@@ -81,6 +88,7 @@ func (c *UpCmd) Run(ctx context.Context, t terminal) (err error) {
 	defer b.Close()
 
 	cfg := upConfig(b.Addrs(), "http://"+ln.Addr().String()+sandbox.Base, secretFile)
+	c.takes(&cfg, tokenFile)
 	if err := makeTopics(ctx, cfg); err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -120,8 +128,8 @@ func (c *UpCmd) api(secret string) sandbox.Config {
 		ClientID: upClient, ClientSecret: secret,
 		Campaigns:   []sandbox.Campaign{{CampaignID: upCampaign, ProductID: upProduct}},
 		KYC:         sandbox.KYC{Delay: c.Delay},
-		StatusDelay: delays,
-		Tasks:       map[string]sandbox.TaskRule{"create_credit": task, "create_redemption": task, "create_transfer": task},
+		StatusDelay: delays, Webhooks: c.webhookFlags.config(),
+		Tasks: map[string]sandbox.TaskRule{"create_credit": task, "create_redemption": task, "create_transfer": task},
 	}
 }
 

@@ -46,7 +46,7 @@ func writeConfig(file string, cfg bridge.Config) (own bool, err error) {
 
 func configText(cfg bridge.Config) string {
 	g, limits, rules := cfg.Group, cfg.API.Timeouts, cfg.Rules
-	return fmt.Sprintf(`# A bridge for the broker and the API of "distributor-sandbox up": for development.
+	text := fmt.Sprintf(`# A bridge for the broker and the API of "distributor-sandbox up": for development.
 # Delete this file to have it written anew; what it does not name has its default.
 
 kafka:
@@ -85,4 +85,9 @@ rules:
 		cfg.API.BaseURL, cfg.API.ClientID, cfg.API.ClientSecretFile, limits.Call, limits.FirstByte, limits.Token,
 		offering, cfg.Offerings[offering].Campaign, cfg.Offerings[offering].Product,
 		rules.Drain, rules.Lease, rules.PollInterval)
+	if w := cfg.Webhooks; w.Listen != "" {
+		text += fmt.Sprintf("\nwebhooks:                 # of the API; on this machine they need no TLS\n  listen: %q\n  token_file: %q\n",
+			w.Listen, w.TokenFile)
+	}
+	return text
 }

@@ -92,6 +92,32 @@ func TestUp(t *testing.T) {
 	}
 }
 
+// With a URL of this machine the bridge takes the API's webhooks there, with the token that the API sends.
+func TestUpWebhooks(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	told, stop := startUp(t, dir, "--webhook-url", "http://localhost:1/webhooks/investments")
+	cfg := loadConfig(t, dir)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if w := cfg.Webhooks; w.Listen != "127.0.0.1:1" || len(w.Token) < 16 || w.TokenFile != filepath.Join(dir, "webhook-token") {
+		t.Errorf("listens at %q, token of %d characters in %s", w.Listen, len(w.Token), w.TokenFile)
+	}
+	if strings.Contains(told, string(cfg.Webhooks.Token)) {
+		t.Error("the token is told")
+	}
+	other := filepath.Join(t.TempDir(), "data")
+	_, stop = startUp(t, other, "--webhook-url", "https://hints.example.org/", "--webhook-token", "agreed-upon-token")
+	cfg = loadConfig(t, other)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Webhooks.Listen != "" {
+		t.Errorf("it listens at %q for webhooks that go elsewhere", cfg.Webhooks.Listen)
+	}
+}
+
 // What is written for development is short, and stays in the order that the bridge's promises need.
 func TestUpTimes(t *testing.T) {
 	t.Parallel()

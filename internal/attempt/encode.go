@@ -59,6 +59,7 @@ func (e *Encoder) order(o *Order) {
 	e.flag("credit", o.Credit)
 	e.text("credit_task", o.CreditTask)
 	e.text("credit_status", o.CreditStatus)
+	e.flag("given_up", o.GivenUp)
 	e.Close('}')
 }
 
@@ -71,6 +72,7 @@ func (e *Encoder) position(p *Position) {
 	e.text("task", p.TaskID)
 	e.text("status", p.Status)
 	e.moment("since", p.Since)
+	e.flag("given_up", p.GivenUp)
 	e.Close('}')
 }
 
@@ -91,6 +93,7 @@ func (e *Encoder) Work(w *Work) {
 	e.number("tries", w.Tries)
 	e.number("panics", w.Panics)
 	e.moment("failed", w.Failed)
+	e.number("failing", int(w.Failing))
 	table(e, "answers", w.Answers, e.Raw)
 	List(e, "sent", w.Sent, e.Sent)
 	table(e, "generation", w.Generation, func(n int) { e.Int(int64(n)) })

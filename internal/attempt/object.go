@@ -48,6 +48,7 @@ type Order struct {
 	Credit       bool      `json:"credit,omitempty"`      // the credit is allowed, by the order or by a release
 	CreditTask   string    `json:"credit_task,omitempty"` // the ID of the credit's task, once it has been asked for
 	CreditStatus string    `json:"credit_status,omitempty"`
+	GivenUp      bool      `json:"given_up,omitempty"` // see Object.GiveUp
 }
 
 // Position is the object of a redemption or a transfer.
@@ -57,6 +58,8 @@ type Position struct {
 	TaskID string    `json:"task,omitempty"`
 	Status string    `json:"status,omitempty"`
 	Since  time.Time `json:"since,omitzero"` // when that status was seen first
+	// GivenUp: see Object.GiveUp.
+	GivenUp bool `json:"given_up,omitempty"`
 }
 
 // Statuses of a task at the API, normalised: the API's client gives no other.
@@ -75,15 +78,33 @@ const (
 )
 
 // Processing says whether a task at the API may still change what the customer holds: later events about positions wait
-// for it. A task whose end is unknown is one of them.
+// for it. A task whose end is unknown is one of them, until it is given up.
 func (o Object) Processing() bool {
 	if o.Order != nil && o.Order.CreditTask != "" {
-		return o.Order.CreditStatus == TaskProcessing || o.Order.CreditStatus == TaskUnknown
+		return o.Order.CreditStatus == TaskProcessing || o.Order.CreditStatus == TaskUnknown && !o.Order.GivenUp
 	}
 	if o.Position != nil && o.Position.TaskID != "" {
-		return o.Position.Status == TaskProcessing || o.Position.Status == TaskUnknown
+		return o.Position.Status == TaskProcessing || o.Position.Status == TaskUnknown && !o.Position.GivenUp
 	}
 	return false
+}
+
+// GiveUp marks an order, redemption or transfer of which nobody has found out for max_wait what became of it: nothing waits for
+// it any more, and it may have happened, so that no other event may do it again.
+func (o *Object) GiveUp() {
+	if o.Order != nil {
+		o.Order.GivenUp = true
+	}
+	if o.Position != nil {
+		o.Position.GivenUp = true
+	}
+}
+
+// BegunBy says whether an event, given by its Hash, has only begun what the object is: an order without an investment, a
+// redemption or transfer without a task.
+func (o Object) BegunBy(event string) bool {
+	return o.Order != nil && o.Order.Event == event && o.Order.InvestmentID == "" ||
+		o.Position != nil && o.Position.Event == event && o.Position.TaskID == ""
 }
 
 // Open says whether something has only begun at the API: what Processing and Without look for.

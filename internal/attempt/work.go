@@ -49,11 +49,12 @@ type Work struct {
 	Tries      int                        `json:"tries,omitempty"`      // attempts that ended in a retry
 	Panics     int                        `json:"panics,omitempty"`     // attempts in which the handler panicked
 	Failed     time.Time                  `json:"failed,omitzero"`      // when it failed first
+	Failing    time.Duration              `json:"failing,omitempty"`    // for how long each try got a 5xx, while others succeeded
 	Answers    map[string]json.RawMessage `json:"answers,omitempty"`    // per step, the API's answer: IDs and statuses
 	Sent       []Sent                     `json:"sent,omitempty"`       // what the answered steps had sent
 	Generation map[string]int             `json:"generation,omitempty"` // per step; 0 is left out
 	Intent     *Intent                    `json:"intent,omitempty"`     // the step that is under way or in doubt
-	Told       []outcome.Reason           `json:"told,omitempty"`       // reasons of waiting that were published
+	Told       []outcome.Reason           `json:"told,omitempty"`       // why it was held, as it was published
 	Outcome    *Outcome                   `json:"outcome,omitempty"`    // once it has one: what is still to be published
 }
 

@@ -32,6 +32,7 @@ type Bridge struct {
 	gate      *gate
 	results   *kafka.Producer
 	inbox     *kafka.Producer
+	hints     *kafka.Producer // nil where no hints are taken
 	intake    *consumer.Intake
 	engine    *consumer.Engine
 	documents *documents.Fetcher
@@ -81,6 +82,9 @@ func New(cfg Config) (*Bridge, error) {
 	}
 	stages := b.stages(contract, work)
 	b.intake, b.engine = consumer.NewIntake(stages, b.inbox), consumer.NewEngine(stages)
+	if cfg.Webhooks.Listen != "" {
+		b.hints = client.Producer(kafka.ProducerConfig{})
+	}
 	return b, nil
 }
 
@@ -100,8 +104,10 @@ func (b *Bridge) stages(contract *schemas.Contract, work *handlers.Handlers) con
 			KeyRetention: cfg.Rules.KeyRetention, Margin: cfg.Rules.Margin, Quiet: cfg.Rules.Quiet,
 		},
 		HoldAfter: cfg.Rules.HoldAfter, MaxWait: cfg.Rules.MaxWait, Poll: cfg.Rules.PollInterval,
+		FailingAfter: cfg.Rules.FailingAfter, MaxHeld: cfg.Rules.MaxHeld,
 		RetryFirst: cfg.Rules.Retry.Initial, RetryMost: cfg.Rules.Retry.Max,
 		Lease: cfg.Rules.Lease, CommitEvery: cfg.Rules.CommitEvery, Drain: cfg.Rules.Drain, MaxInFlight: cfg.Rules.MaxInFlight,
+		FloodEvents: cfg.Rules.Flood.Events, FloodWithin: cfg.Rules.Flood.Within,
 		SendBefore:        distributor.SendBefore,
 		MaxState:          cfg.Topics.MaxMessageBytes,
 		DeadLetterUnknown: cfg.UnknownTypes == "dead_letter",
@@ -129,7 +135,13 @@ func (b *Bridge) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("register the breaker's numbers: %w", err)
 	}
+	takeHints, err := b.takeHints(ctx)
+	if err != nil {
+		return err
+	}
 	stages, ctx := errgroup.WithContext(ctx)
+	stages.Go(func() error { return takeHints(ctx) })
+	stages.Go(func() error { b.followHints(ctx); return nil })
 	stages.Go(func() error { return b.intake.Run(ctx) })
 	stages.Go(func() error { return b.engine.Run(ctx) })
 	stages.Go(func() error { b.gate.breaker.Run(ctx); return nil })
@@ -162,26 +174,18 @@ func (b *Bridge) check(ctx context.Context) error {
 	}
 	names := b.cfg.Topics.Names()
 	own := []string{names.Inbox, names.Results, names.DeadLetters, names.State}
-	have, err := b.client.Topics(ctx, own...)
-	if err != nil {
-		return fmt.Errorf("look at the topics: %w", err)
+	if b.hints != nil {
+		own = append(own, names.Hints)
 	}
-	var wrong []error
-	for _, name := range own {
-		switch info, ok := have[name]; {
-		case !ok:
-			wrong = append(wrong, fmt.Errorf("topic %s does not exist: run distributor-bridge topics create", name))
-		case info.Partitions != b.cfg.Topics.Partitions:
-			wrong = append(wrong, fmt.Errorf("topic %s has %d partitions, topics.partitions says %d: the number is fixed for ever",
-				name, info.Partitions, b.cfg.Topics.Partitions))
-		}
-	}
-	return errors.Join(wrong...)
+	return b.cfg.own(ctx, b.client, own...)
 }
 
 func (b *Bridge) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
+	if b.hints != nil {
+		_ = b.hints.Close(ctx) // a hint that is given up was not answered
+	}
 	if err := errors.Join(b.inbox.Close(ctx), b.results.Close(ctx)); err != nil {
 		b.cfg.Log.Warn().Err(err).Msg("writes were given up: what they belong to is not committed, and will be done again")
 	}
@@ -196,7 +200,7 @@ func (b *Bridge) report(r consumer.Report) {
 	if r.Stage == consumer.StageIntake && r.Error == nil {
 		line = b.cfg.Log.Debug() // the event's one line comes when it is done
 	}
-	if r.Error != nil && r.Verdict != outcome.Done && r.Verdict != outcome.Waiting {
+	if r.Error != nil && r.Verdict != outcome.Done && r.Verdict != outcome.Waiting && r.Error.Reason != outcome.Paused {
 		line = b.cfg.Log.Warn()
 	}
 	line = line.Str("stage", r.Stage).Str("event_id", r.Event.ID).Str("event_source", r.Event.Source).
@@ -253,6 +257,10 @@ func message(r consumer.Report) string {
 		return "a replay that something newer has overtaken: nothing was done"
 	case r.Repeated:
 		return "known already"
+	case r.Stage == consumer.StageCommand && r.Error != nil:
+		return "a command that is not current: nothing was done"
+	case r.Stage == consumer.StageCommand:
+		return "command"
 	case r.Behind:
 		return "held behind an earlier event of its subject"
 	case r.Stage == consumer.StageIntake && r.Error == nil:

@@ -34,6 +34,7 @@ type Config struct {
 	// Offerings are what upstream can sell, by upstream's names. An order of any other is rejected as unknown_offering.
 	Offerings map[string]Offering `koanf:"offerings"`
 	Documents Documents           `koanf:"documents"`
+	Webhooks  Webhooks            `koanf:"webhooks"`
 	Rules     Rules               `koanf:"rules"`
 	Logging   Logging             `koanf:"log"`
 
@@ -43,6 +44,8 @@ type Config struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error) `koanf:"-"`
 	// APIDial opens connections to the API; nil is the network.
 	APIDial func(ctx context.Context, network, address string) (net.Conn, error) `koanf:"-"`
+	// WebhookListen opens the listener of webhooks.listen; nil is the network.
+	WebhookListen func(ctx context.Context, network, address string) (net.Listener, error) `koanf:"-"`
 	// AllowPrivateDocuments lets links to documents lead to private and loopback addresses.
 	AllowPrivateDocuments bool `koanf:"-"`
 	// Log takes the log; the zero value is silent.
@@ -195,6 +198,30 @@ type Documents struct {
 	MaxBytes int `koanf:"max_bytes"`
 }
 
+// Webhooks says where the provider's hints are taken that an investment has changed. They only make the bridge look at once:
+// without them an investment is polled all the same. Whoever takes them, all members get to know them.
+type Webhooks struct {
+	// Listen is host:port, or :port for all addresses. Default: none, this member takes no hints.
+	Listen string `koanf:"listen"`
+	// Token is the bearer token agreed on with the provider; several, with white space between them, while it is changed. Each
+	// has 16 characters or more. At least a token or a client is required.
+	Token config.Secret `koanf:"token"`
+	// TokenFile holds the tokens instead. It is read again while the bridge runs.
+	TokenFile string `koanf:"token_file"`
+	// ClientID and ClientSecret are OAuth 2.0 client credentials given to the provider, who gets tokens for them at
+	// /webhooks/token. The secret has 16 characters or more, and is the same for all members.
+	ClientID     string        `koanf:"client_id"`
+	ClientSecret config.Secret `koanf:"client_secret"`
+	// ClientSecretFile holds the secret instead. It is read again while the bridge runs.
+	ClientSecretFile string `koanf:"client_secret_file"`
+	// CertFile and KeyFile are the certificate and key of the listener, PEM, read again when they change. Default: none, plain
+	// HTTP: for a loopback address, or behind an ingress or proxy that ends TLS. On the open network tokens could be read.
+	CertFile string `koanf:"cert_file"`
+	KeyFile  string `koanf:"key_file"`
+	// PerSecond is how many hints are taken; the provider is told to repeat the others later.
+	PerSecond int `koanf:"per_second"`
+}
+
 // Rules are the times and limits of how events are worked on.
 type Rules struct {
 	// KeyRetention is how long the API surely remembers an idempotency key [A]. It MUST be shorter than the real time: a
@@ -206,8 +233,15 @@ type Rules struct {
 	Quiet time.Duration `koanf:"quiet"`
 	// HoldAfter is how long an event may keep its customer's next ones from beginning.
 	HoldAfter time.Duration `koanf:"hold_after"`
-	// MaxWait is after how long an event that waits for another (an order for its customer) is given up as expired.
+	// MaxWait is after how long an event that waits for another (an order for its customer) is given up as expired, and one
+	// of which nobody knows what became as unresolved.
 	MaxWait time.Duration `koanf:"max_wait"`
+	// FailingAfter is for how long one event may get a 5xx while other customers' calls succeed, until it is left to a person,
+	// as unresolved. An outage does not count.
+	FailingAfter time.Duration `koanf:"failing_after"`
+	// MaxHeld is how many events of a partition may be held: at so many nothing of it is fetched until there are fewer. Each
+	// takes about half a kilobyte of memory, and of state.
+	MaxHeld int `koanf:"max_held"`
 	// MaxInFlight is how many calls are under way at once. More is faster until the API is too slow or refuses.
 	MaxInFlight int `koanf:"max_in_flight"`
 	// CallsPerSecond is how many calls a member makes, at most; 0: as many as the API takes. Less is learned from its refusals.
@@ -215,6 +249,7 @@ type Rules struct {
 	// PollInterval is how often the API is asked for a KYC, a status or a task that has not ended.
 	PollInterval time.Duration `koanf:"poll_interval"`
 	Retry        Retry         `koanf:"retry"`
+	Flood        Flood         `koanf:"flood"`
 	// Lease is how long an acknowledged write to state allows calls, before it has to be renewed. Shorter than Group.Session.
 	Lease time.Duration `koanf:"lease"`
 	// CommitEvery is how often offsets of what is done are committed. What was not yet is known again after a crash, and done
@@ -236,6 +271,14 @@ type Rules struct {
 type Retry struct {
 	Initial time.Duration `koanf:"initial"`
 	Max     time.Duration `koanf:"max"`
+}
+
+// Flood says when an event type pauses, since too many of its events are rejected: their dead letters would have to be replayed.
+type Flood struct {
+	// Events of a type that ended within the time of Within, at least half of them rejected, make it pause at the member that
+	// counted them. A pause ends by the command resume.
+	Events int           `koanf:"events"`
+	Within time.Duration `koanf:"within"`
 }
 
 // Logging says what is written to standard error.
@@ -276,10 +319,13 @@ func Default() Config {
 			},
 		},
 		Documents: Documents{MaxBytes: 25 << 20},
+		Webhooks:  Webhooks{PerSecond: 50},
 		Rules: Rules{
 			KeyRetention: 20 * time.Hour, Margin: 10 * time.Minute, Quiet: time.Minute, HoldAfter: 10 * time.Second,
-			MaxWait: 30 * day, MaxInFlight: 64, PollInterval: 5 * time.Second,
+			MaxWait: 30 * day, FailingAfter: 30 * time.Minute, MaxHeld: 100_000,
+			MaxInFlight: 64, PollInterval: 5 * time.Second,
 			Retry: Retry{Initial: 500 * time.Millisecond, Max: time.Minute},
+			Flood: Flood{Events: 50, Within: 10 * time.Minute},
 			Lease: 10 * time.Second, CommitEvery: time.Second, Drain: 25 * time.Second,
 			FinalStatuses: []string{"DELIVERED", "KYC_INSUFFICIENT"}, CreditAt: "PAID",
 		},

@@ -20,6 +20,7 @@ func (c *Config) Validate() error {
 	c.checkEvents(&p)
 	c.checkAPI(&p)
 	c.checkDocuments(&p)
+	c.checkWebhooks(&p)
 	c.checkRules(&p)
 	oneOf(&p, "log.level", c.Logging.Level,
 		zerolog.LevelDebugValue, zerolog.LevelInfoValue, zerolog.LevelWarnValue, zerolog.LevelErrorValue)
@@ -158,8 +159,10 @@ func (c *Config) checkRules(p *config.Problems) {
 		value time.Duration
 	}{
 		{"rules.key_retention", r.KeyRetention}, {"rules.quiet", r.Quiet}, {"rules.hold_after", r.HoldAfter},
-		{"rules.max_wait", r.MaxWait}, {"rules.poll_interval", r.PollInterval}, {"rules.retry.initial", r.Retry.Initial},
+		{"rules.max_wait", r.MaxWait}, {"rules.failing_after", r.FailingAfter}, {"rules.poll_interval", r.PollInterval},
+		{"rules.retry.initial", r.Retry.Initial},
 		{"rules.lease", r.Lease}, {"rules.commit_every", r.CommitEvery}, {"rules.drain", r.Drain},
+		{"rules.flood.within", r.Flood.Within},
 	} {
 		positive(p, d.key, d.value)
 	}
@@ -185,10 +188,12 @@ func (c *Config) checkRules(p *config.Problems) {
 	if r.Retry.Max < r.Retry.Initial {
 		p.Add("rules.retry.max", "%s is shorter than rules.retry.initial, %s", r.Retry.Max, r.Retry.Initial)
 	}
+	between(p, "rules.flood.events", r.Flood.Events, 1, 1_000_000)
 	between(p, "rules.max_in_flight", r.MaxInFlight, 1, 10_000)
 	if r.CallsPerSecond != 0 && !(r.CallsPerSecond >= 0.1 && r.CallsPerSecond <= 100_000) {
 		p.Add("rules.calls_per_second", "%g is not between 0.1 and 100000; 0 is no limit", r.CallsPerSecond)
 	}
+	between(p, "rules.max_held", r.MaxHeld, 1, 10_000_000)
 	if len(r.FinalStatuses) == 0 || slices.Contains(r.FinalStatuses, "") {
 		p.Add("rules.final_statuses", "at least one status is required, and none may be empty")
 	}

@@ -38,6 +38,7 @@ type world struct {
 	producer *kafka.Producer
 	contract *schemas.Contract
 	api      *sandbox.Server
+	broker   *broker.Broker // of newPipes
 	log      *lockedBuffer
 
 	mu   sync.Mutex
@@ -54,7 +55,7 @@ func newPipes(t testing.TB, cfg sandbox.Config) *world {
 	t.Cleanup(b.Close)
 	ln := newPipeListener()
 	w := newWorld(t, cfg, b.Addrs(), ln)
-	w.cfg.Dial, w.cfg.APIDial = b.Dial, ln.dial
+	w.broker, w.cfg.Dial, w.cfg.APIDial = b, b.Dial, ln.dial
 	w.cfg.API.BaseURL = "http://127.0.0.1:80/api/external"
 	w.open()
 	return w

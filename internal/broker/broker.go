@@ -79,6 +79,8 @@ func (c Config) options() []kfake.Opt {
 		kfake.BrokerConfigs(map[string]string{
 			"group.min.session.timeout.ms": strconv.FormatInt(c.MinSession.Milliseconds(), 10),
 			"group.max.session.timeout.ms": "1800000",
+			// kfake would delete by age what is only to be compacted, which Kafka does not: state would be gone after 7 days.
+			"log.retention.ms": "-1",
 		}),
 	}
 	if len(c.Ports) > 0 {

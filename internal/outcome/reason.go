@@ -14,14 +14,21 @@ const (
 	StatusPending      Reason = "status_pending"      // a follow-up's status is not final yet; never published
 )
 
-// Temporary is the reason of every retry; its class says more.
+// Temporary is the reason of every retry but one; its class says more.
 const Temporary Reason = "temporary"
+
+// Paused is the reason of what is not attempted, since too many events of its type were rejected: it goes on when an operator
+// says so.
+const Paused Reason = "paused"
+
+// NotCurrent is the reason of an operator's command that did nothing: what it was about had changed.
+const NotCurrent Reason = "not_current"
 
 // Reasons of a rejection: what has to be mended before a replay.
 const (
 	Invalid             Reason = "invalid"               // the event does not keep its schema
 	Refused             Reason = "refused"               // the API refused a call with a 4xx
-	Conflict            Reason = "conflict"              // the same order or position came before, with other data
+	Conflict            Reason = "conflict"              // the same order or position came before, with other data or an unknown end
 	AmbiguousWallet     Reason = "ambiguous_wallet"      // no wallet is named, and the customer has several of them
 	UnknownOffering     Reason = "unknown_offering"      // the configuration maps no such offering
 	PersonCompanyChange Reason = "person_company_change" // a person cannot become a company, nor the other way
@@ -37,6 +44,7 @@ const (
 	TooLarge            Reason = "too_large"             // the record is larger than the inbox takes
 	Undecodable         Reason = "undecodable"           // the record is no CloudEvent
 	UnknownType         Reason = "unknown_type"          // no handler knows the event's type
+	ForeignCommand      Reason = "foreign_command"       // upstream emitted a command: only the bridge's own tools give them
 )
 
 // Reasons for which only a person can go on.
@@ -47,6 +55,7 @@ const (
 	BodyChanged    Reason = "body_changed"    // the body made now differs from the one sent before
 	KeyExpired     Reason = "key_expired"     // in doubt, and first sent longer ago than the API keeps keys
 	Failing        Reason = "failing"         // one event fails with 5xx for long while others succeed
+	NeverResolved  Reason = "unresolved"      // it was unknown for longer than max_wait: in dead letters only
 )
 
 // Class says what was observed when a call did not succeed. The set is closed; dead letters (dlq_class), logs and
@@ -66,6 +75,7 @@ const (
 	ClassClient       Class = "client"       // another 4xx: the call itself is refused
 	ClassContract     Class = "contract"     // a 2xx that breaks the contract; for a GET a retry, else unknown
 	ClassDocument     Class = "document"     // what the event refers to cannot be had now; says nothing of the API
+	ClassUnknown      Class = "unknown"      // whatever was observed, it does not tell what the call did
 	ClassInternal     Class = "internal"     // the bridge's own fault, or an error without a verdict
 )
 

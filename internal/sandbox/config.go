@@ -42,6 +42,8 @@ type Config struct {
 	Tasks       map[string]TaskRule      // by operation: create_credit, create_redemption, create_transfer
 	TaskSuccess string                   // how success is spelt: "succeeded" (default) or "success" [D]
 
+	Webhooks Webhooks // who is told of changed statuses; default nobody
+
 	Latency time.Duration // added to every call while its key is in flight; a client that gives up does not stop it
 	Rate    float64       // calls a second before 429 [A]; default no limit
 	Burst   int           // calls at once before Rate counts; default 1 if there is a Rate
@@ -136,6 +138,7 @@ func (c *Config) setDefaults() {
 	c.KYC.Verdict = orDefault(c.KYC.Verdict, KYCSuccess)
 	c.TaskSuccess = orDefault(c.TaskSuccess, TaskSucceeded)
 	c.Burst = orDefault(c.Burst, 1)
+	c.Webhooks.Repeats = orDefault(c.Webhooks.Repeats, 5)
 	c.MaxDocument = orDefault(c.MaxDocument, 25<<20)
 	c.CallLog = orDefault(c.CallLog, 10_000)
 }
@@ -179,7 +182,7 @@ func (c *Config) validate() error {
 	bad(c.Rate >= 0 && c.Burst > 0, "rate: %g a second, %d at once", c.Rate, c.Burst)
 	bad(c.MaxDocument > 0, "document limit: %d bytes", c.MaxDocument)
 	bad(c.CallLog > 0, "call log: %d", c.CallLog)
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.Webhooks.validate())...)
 }
 
 func (k KYC) valid() bool {

@@ -17,6 +17,7 @@ func (s *Server) controls() http.Handler {
 	mux.HandleFunc("GET /sandbox/stats", func(w http.ResponseWriter, _ *http.Request) { tell(w, 200, s.Stats()) })
 	mux.HandleFunc("GET /sandbox/doubles", func(w http.ResponseWriter, _ *http.Request) { tell(w, 200, notNil(s.Doubles())) })
 	mux.HandleFunc("GET /sandbox/holdings", func(w http.ResponseWriter, _ *http.Request) { tell(w, 200, notNil(s.Holdings())) })
+	mux.HandleFunc("GET /sandbox/webhooks", func(w http.ResponseWriter, _ *http.Request) { tell(w, 200, notNil(s.Deliveries())) })
 	mux.HandleFunc("GET /sandbox/openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/yaml")
 		_, _ = w.Write(description) // a client that has gone is no news

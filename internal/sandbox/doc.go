@@ -7,9 +7,9 @@
 // applied.
 //
 // It guarantees: a request either has all its effects or none; what it answers follows from the requests, the
-// configuration and the clock alone; it runs no goroutine but the one in Serve that waits for its end. Time is time.Now,
-// and what moves by itself (KYC, statuses, tasks) is worked out from timestamps when somebody looks, so it runs inside a
-// testing/synctest bubble. Everything is in memory.
+// configuration and the clock alone; it runs no goroutines but two in Serve: one waits for its end, one sends webhooks if
+// there is somebody to be told. Time is time.Now, and what moves by itself (KYC, statuses, tasks) is worked out from
+// timestamps when somebody looks, so it runs inside a testing/synctest bubble. Everything is in memory.
 //
 // It knows nothing of the bridge and its client, so that both can be wrong only separately. Its errors repeat the values
 // that they refuse, as Django REST framework does: who logs them, leaks personal data. The ledger and the list of calls

@@ -28,7 +28,8 @@ type investment struct {
 	wallet   *wallet // nil: none was set
 	status   string
 	since    time.Time
-	forced   bool // its status was set by hand and stays
+	forced   bool    // its status was set by hand and stays
+	news     *outbox // takes each change of the status; nil: nobody is told
 }
 
 // createInvestment [G2].
@@ -75,6 +76,9 @@ func (s *Server) createInvestment(c *call) reply {
 	}
 	for _, d := range body.Documents {
 		s.world.use(i.id, d.ID)
+	}
+	if s.config.Webhooks.URL != "" {
+		n.news = &s.outbox
 	}
 	i.investments = append(i.investments, n)
 	s.world.investments[n.id] = n
@@ -134,7 +138,7 @@ func (n *investment) advance(now time.Time, delays map[string]time.Duration) {
 				since = n.since
 			}
 			if state == KYCRejected {
-				n.status, n.since = StatusKYCInsufficient, since
+				n.become(StatusKYCInsufficient, since)
 				return
 			}
 			if !n.reach(StatusReview, since.Add(delays[StatusReview]), now) {
@@ -162,7 +166,7 @@ func (n *investment) reach(status string, at, now time.Time) bool {
 	if now.Before(at) {
 		return false
 	}
-	n.status, n.since = status, at
+	n.become(status, at)
 	return true
 }
 
@@ -172,5 +176,5 @@ func (w *world) deliver(n *investment, to *wallet, now time.Time) {
 		return
 	}
 	w.holdings.insert(at(to.address, n.product), Lot{n.units, now})
-	n.status, n.since = StatusDelivered, now
+	n.become(StatusDelivered, now)
 }

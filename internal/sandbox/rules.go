@@ -131,7 +131,8 @@ func (s *Server) SetStatus(investmentID, status string) error {
 			Time: now, Operation: "credit_by_hand", ObjectID: n.id, Target: n.id, InvestorID: n.investor.id,
 		})
 	}
-	n.status, n.since, n.forced = status, now, true
+	n.become(status, now)
+	n.forced = true
 	return nil
 }
 
@@ -144,6 +145,7 @@ func (s *Server) Reset() {
 	s.keys = newKeyCache(s.config.Idempotency)
 	s.faults.armed = nil
 	s.rules = rules{}
+	s.outbox = outbox{}
 	inFlight := s.ledger.stats.InFlight
 	s.ledger = newLedger(s.config.CallLog)
 	s.ledger.stats.InFlight = inFlight

@@ -38,6 +38,7 @@ type Server struct {
 	faults faults
 	rules  rules
 	ledger ledger
+	outbox outbox
 }
 
 // New makes a sandbox. The error names everything that is wrong with the configuration.
@@ -158,6 +159,12 @@ func (s *Server) Handler() http.Handler {
 // Serve serves on ln until ctx ends, lets calls in flight end for 5 s, and closes ln. Calls that a fault keeps waiting
 // end with ctx. The error is nil when ctx ended it.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	var sender sync.WaitGroup
+	defer sender.Wait()
+	defer end()
+	sender.Go(func() { s.SendWebhooks(ctx) })
 	return serve(ctx, ln, s.Handler())
 }
 

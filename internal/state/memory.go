@@ -33,6 +33,7 @@ type memory struct {
 	mu        sync.RWMutex
 	customers map[string]*customer
 	records   int
+	held      int   // events held and behind, over all records; those have live ones
 	highest   int64 // inbox offset known
 	committed int64 // no offset below it is delivered again
 	used      []ref // live records that tidy has to look at
@@ -116,7 +117,10 @@ func (m *memory) set(id, key string, r *Record) *liveEntry {
 			m.records++
 		}
 		c.live = slices.Insert(c.live, i, liveEntry{Entry: Entry{Key: key}})
+	} else {
+		m.held -= c.live[i].Record.held()
 	}
+	m.held += r.held()
 	c.live[i].Record = r
 	if !c.live[i].listed {
 		c.live[i].listed = true
@@ -148,7 +152,10 @@ func (m *memory) restored(id, key string, r *Record, value []byte) {
 	m.highest = max(m.highest, r.Highest())
 	c := m.customer(id)
 	at := resting(key, r, value)
-	_, live := c.findLive(key)
+	i, live := c.findLive(key)
+	if live {
+		m.held -= c.live[i].Record.held()
+	}
 	if known := c.lay(key, at); !known && !live {
 		m.records++
 	}
@@ -164,6 +171,7 @@ func (m *memory) remove(id, key string) {
 	}
 	i, live := c.findLive(key)
 	if live {
+		m.held -= c.live[i].Record.held()
 		c.live = slices.Delete(c.live, i, i+1)
 	}
 	j, rest := c.findRest(key)

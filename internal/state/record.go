@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"distributor-bridge/internal/attempt"
+	"distributor-bridge/internal/outcome"
 )
 
 // version is the highest of the records' forms that this bridge understands. A record of a later one is refused: an older
@@ -57,6 +58,17 @@ func (r *Record) share() *Record {
 // quiet says whether nothing is to be done for the record, nor looked for in it without its key.
 func (r *Record) quiet() bool {
 	return r.Last == nil && len(r.Work)+len(r.Behind) == 0 && !r.Open()
+}
+
+// held gives how many events the record holds: those that cannot finish now, and those behind them. Follow-ups are none.
+func (r *Record) held() int {
+	n := len(r.Behind)
+	for i := range r.Work {
+		if w := &r.Work[i]; w.Follow == "" && w.Held != outcome.Done {
+			n++
+		}
+	}
+	return n
 }
 
 // intends says whether the record has an open intent.

@@ -14,6 +14,8 @@
 // Memory changes when a write is acknowledged, never before. The records of one Write are one batch: all of them or
 // none. After an error of Write nobody knows whether it landed: the partition has to be given up and taken anew.
 //
+// One record, control, is about the partition as a whole (control.go); all others are objects of customers.
+//
 // Values are small JSON without personal data: IDs, hashes, statuses, times. The package knows nothing of the API.
 package state
 
@@ -64,10 +66,13 @@ type Store struct {
 
 	memory *memory
 
-	mu     sync.RWMutex
-	proved time.Time // when the last acknowledged write was sent
-	taken  time.Time // when the transactional ID was taken last
-	next   int64     // all before it is in memory, or was overtaken by what is
+	controlling sync.Mutex // held while control is being written
+
+	mu      sync.RWMutex
+	proved  time.Time // when the last acknowledged write was sent
+	taken   time.Time // when the transactional ID was taken last
+	next    int64     // all before it is in memory, or was overtaken by what is
+	control *Control
 }
 
 // producer is what a Store needs of a kafka.Producer.
@@ -109,7 +114,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 }
 
 func newStore(cfg Config) *Store {
-	return &Store{cfg: cfg, memory: newMemory(cfg.Committed), claimant: nobody}
+	return &Store{cfg: cfg, memory: newMemory(cfg.Committed), claimant: nobody, control: NewControl()}
 }
 
 // take reads before it claims: a claim tells the number of partitions, and a wrong one would stand in the way of the
@@ -238,6 +243,9 @@ func (s *Store) restore(r kafka.Record) error {
 		}
 		return nil
 	}
+	if key == controlKey {
+		return s.restoreControl(r)
+	}
 	customer, object, ok := strings.Cut(key, "/")
 	if !ok || strings.IndexByte(object, 0) >= 0 {
 		return fmt.Errorf("the record at offset %d has a key of an unknown form", r.Offset)
@@ -284,6 +292,13 @@ func (s *Store) Keys(customer string) []string { return s.memory.keys(customer) 
 // key.
 func (s *Store) Live(customer string) []Entry { return s.memory.live(customer) }
 
+// Held gives how many events are held: those that cannot finish now, and those behind them.
+func (s *Store) Held() int {
+	s.memory.mu.RLock()
+	defer s.memory.mu.RUnlock()
+	return s.memory.held
+}
+
 // Len gives the number of objects.
 func (s *Store) Len() int {
 	s.memory.mu.RLock()
@@ -293,9 +308,10 @@ func (s *Store) Len() int {
 
 // Highest gives the highest inbox offset that the state knows of; -1 if it knows of none.
 func (s *Store) Highest() int64 {
+	seen := s.Control().Seen
 	s.memory.mu.RLock()
 	defer s.memory.mu.RUnlock()
-	return s.memory.highest
+	return max(seen, s.memory.highest)
 }
 
 // Customers gives all customers of the partition, sorted.

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -46,6 +47,9 @@ func (c *Client) token(w http.ResponseWriter, r *http.Request) {
 		id, secret = r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
 	}
 	right := same(id, c.ID) & same(secret, c.Secret())
+	if ok { // RFC 6749, section 2.3.1, has them encoded in the header; not every client does that
+		right |= same(decoded(id), c.ID) & same(decoded(secret), c.Secret())
+	}
 	if right != 1 || len(c.Secret()) < leastSecret {
 		w.Header().Set("WWW-Authenticate", "Basic")
 		oauthError(w, http.StatusUnauthorized, "invalid_client")
@@ -59,6 +63,15 @@ func (c *Client) token(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{ // the caller may have gone
 		"access_token": c.sign(time.Now().Add(lifetime)), "token_type": "Bearer", "expires_in": int(lifetime.Seconds()),
 	})
+}
+
+// decoded undoes the encoding of a form; what is not encoded is given as it is.
+func decoded(text string) string {
+	plain, err := url.QueryUnescape(text)
+	if err != nil {
+		return text
+	}
+	return plain
 }
 
 func oauthError(w http.ResponseWriter, status int, code string) {

@@ -16,8 +16,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 	"golang.org/x/time/rate"
-
-	"distributor-bridge/internal/kafka"
 )
 
 // Hint is what the provider tells: {"investment_id", "status", "changed_at"} [distributor-api.md]. Only the ID is passed on;
@@ -135,73 +133,4 @@ func refuse(w http.ResponseWriter, status int, detail string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]string{"detail": detail}) // the caller may have gone
-}
-
-// Topic is where hints are passed on: all members read all of it.
-type Topic struct {
-	Client   *kafka.Client
-	Producer *kafka.Producer
-	Name     string
-	Log      zerolog.Logger
-}
-
-// Write makes a hint durable.
-func (t Topic) Write(ctx context.Context, h Hint) error {
-	value, err := json.Marshal(h)
-	if err != nil {
-		return err
-	}
-	_, err = t.Producer.Produce(ctx, kafka.Record{Topic: t.Name, Key: []byte(h.InvestmentID.String()), Value: value})
-	if err != nil {
-		return fmt.Errorf("pass on a hint: %w", err)
-	}
-	return nil
-}
-
-// again is how long after trouble with the topic it is read again.
-const again = 5 * time.Second
-
-// Follow tells look of each hint that is written from now on, until ctx ends. Trouble with the topic costs hints, never more:
-// every investment is looked at from time to time without one.
-func (t Topic) Follow(ctx context.Context, look func(Hint)) {
-	for ctx.Err() == nil {
-		if err := t.follow(ctx, look); err != nil && ctx.Err() == nil {
-			t.Log.Warn().Err(err).Str("topic", t.Name).Msg("hints cannot be read: investments are polled all the same")
-		}
-		timer := time.NewTimer(again)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-		}
-	}
-}
-
-func (t Topic) follow(ctx context.Context, look func(Hint)) error {
-	ends, err := t.Client.EndOffset(ctx, t.Name)
-	if err != nil {
-		return err
-	}
-	f := t.Client.Fetcher(kafka.FetcherConfig{ReadCommitted: true})
-	defer f.Close()
-	for number, end := range ends {
-		f.Set(kafka.TopicPartition{Topic: t.Name, Partition: number}, end)
-	}
-	for {
-		fetched, err := f.Poll(ctx)
-		if err != nil {
-			return err
-		}
-		for _, got := range fetched {
-			if got.Err != nil {
-				return got.Err
-			}
-			for _, r := range got.Records {
-				var h Hint
-				if json.Unmarshal(r.Value, &h) == nil && h.InvestmentID != uuid.Nil { // else it is not ours
-					look(h)
-				}
-			}
-		}
-	}
 }

@@ -28,7 +28,7 @@ const (
 	investment = "0b0e1f5c-6c5e-4d8a-9d5e-2f3c4b5a6978"
 	body       = `{"investment_id":"` + investment + `","status":"PAID","changed_at":"2026-11-21T10:00:00Z"}`
 	token      = "agreed-upon-token"
-	secret     = "a secret of the provider"
+	secret     = "a secret & 100% of the provider's"
 )
 
 // written are the hints that were made durable.
@@ -200,6 +200,7 @@ func TestOAuth(t *testing.T) {
 		form := url.Values{"grant_type": grant["grant_type"], "client_id": {"provider"}, "client_secret": {secret}}
 		for _, ask := range []func() *httptest.ResponseRecorder{
 			func() *httptest.ResponseRecorder { return ask(grant, "provider", secret) },
+			func() *httptest.ResponseRecorder { return ask(grant, "provider", url.QueryEscape(secret)) },
 			func() *httptest.ResponseRecorder { return ask(form, "", "") },
 		} {
 			a := ask()

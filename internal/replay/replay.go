@@ -1,0 +1,159 @@
+// Package replay is the operators' side of the inbox: it looks at what the topics say, and appends commands to be done in
+// order with all else. It needs nothing but the topics, so it works while the service runs and while it is down.
+//
+// A command names what it is about so exactly that it does nothing once that has changed: giving it twice, or late, is
+// harmless. One that was cut off while it was written may stand in some partitions only; given again, it reaches the others.
+//
+// The package never writes to state, which belongs to the partitions' owners.
+package replay
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"distributor-bridge/internal/kafka"
+	"distributor-bridge/internal/state"
+	"distributor-bridge/schemas"
+)
+
+// ErrNothing is that of a command which nothing fits: it was not written.
+var ErrNothing = errors.New("nothing to do")
+
+// Config says where the topics are. All fields are required.
+type Config struct {
+	Client     *kafka.Client
+	Contract   *schemas.Contract
+	Inbox      string // topic
+	State      string // topic
+	Partitions int    // of both
+	Source     string // CloudEvents source of commands: the deployment's
+}
+
+// Who is who gives a command, and why: it stands in the inbox with it.
+type Who struct{ By, Why string }
+
+// Pause is an event type that has paused in a partition.
+type Pause struct {
+	Partition int       `json:"partition"`
+	ID        string    `json:"id"`
+	Since     time.Time `json:"since"`
+	Ended     int       `json:"ended"`    // events of the type that had ended shortly before
+	Rejected  int       `json:"rejected"` // of these
+	Owner     string    `json:"owner"`    // the member that paused it
+}
+
+// Resumed is what became of a resume.
+type Resumed struct {
+	Command string    `json:"command"` // its ID; the same in all partitions
+	Type    string    `json:"type"`    // the event type, without prefix
+	By      string    `json:"by"`
+	Why     string    `json:"why"`
+	At      time.Time `json:"at"`
+	Pauses  []Pause   `json:"pauses"`  // those that it ends
+	Written int       `json:"written"` // partitions of the inbox that it stands in
+}
+
+// Check judges what an operator wants to resume, before anything is asked of Kafka, and gives the name of the event type, which may
+// be given with its prefix, without it.
+func Check(contract *schemas.Contract, typ string, who Who) (string, error) {
+	name := strings.TrimPrefix(typ, contract.FullType(""))
+	if !slices.Contains(schemas.EventTypes(), name) {
+		return "", fmt.Errorf("%q is no event type: there are %s", typ, strings.Join(schemas.EventTypes(), ", "))
+	}
+	_, err := contract.NewCommand(schemas.TypeCommandResume, "/", schemas.CommandResume{
+		By: who.By, Why: who.Why, Type: name, Pauses: []string{"any"},
+	})
+	return name, err
+}
+
+// Resume lets events of a type go on that has paused: it looks in state where, and writes the command to each partition of the
+// inbox. Where the type has not paused the error is ErrNothing. After another error the command may stand in some partitions.
+func Resume(ctx context.Context, cfg Config, typ string, who Who) (Resumed, error) {
+	pauses, err := Paused(ctx, cfg, typ)
+	switch {
+	case err != nil:
+		return Resumed{}, err
+	case len(pauses) == 0:
+		return Resumed{}, fmt.Errorf("%w: %s has not paused in any partition", ErrNothing, typ)
+	}
+	var ids []string
+	for _, p := range pauses {
+		ids = append(ids, p.ID)
+	}
+	slices.Sort(ids)
+	e, err := cfg.Contract.NewCommand(schemas.TypeCommandResume, cfg.Source, schemas.CommandResume{
+		By: who.By, Why: who.Why, Type: typ, Pauses: slices.Compact(ids),
+	})
+	if err != nil {
+		return Resumed{}, err
+	}
+	done := Resumed{Command: e.ID, Type: typ, By: who.By, Why: who.Why, At: e.Time, Pauses: pauses}
+	if err := write(ctx, cfg, e); err != nil {
+		return done, fmt.Errorf("write the command: it may stand in some partitions: give it again: %w", err)
+	}
+	done.Written = cfg.Partitions
+	return done, nil
+}
+
+// atOnce is how many partitions are read at a time.
+const atOnce = 4
+
+// Paused says in which partitions a type has paused, in their order. All of state is read for it.
+func Paused(ctx context.Context, cfg Config, typ string) ([]Pause, error) {
+	starts, err := cfg.Client.StartOffset(ctx, cfg.State)
+	if err != nil {
+		return nil, fmt.Errorf("look at state: %w", err)
+	}
+	ends, err := cfg.Client.EndOffset(ctx, cfg.State)
+	if err != nil {
+		return nil, fmt.Errorf("look at state: %w", err)
+	}
+	var (
+		mu     sync.Mutex // guards pauses and errs
+		pauses []Pause
+		errs   []error
+		all    sync.WaitGroup
+	)
+	places := make(chan struct{}, atOnce)
+	for n := range cfg.Partitions {
+		all.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			c, err := state.ReadControl(ctx, cfg.Client, cfg.State, n, starts[n], ends[n])
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs = append(errs, err)
+			} else if p, paused := c.Paused[typ]; paused {
+				pauses = append(pauses, Pause{
+					Partition: n, ID: p.ID, Since: p.Since, Ended: p.Ended, Rejected: p.Rejected, Owner: p.Owner,
+				})
+			}
+		})
+	}
+	all.Wait()
+	slices.SortFunc(pauses, func(a, b Pause) int { return cmp.Compare(a.Partition, b.Partition) })
+	return pauses, errors.Join(errs...)
+}
+
+// write appends a command that is about no customer to each partition of the inbox, acknowledged.
+func write(ctx context.Context, cfg Config, e schemas.Event) (err error) {
+	value, headers := e.Binary()
+	records := make([]kafka.Record, cfg.Partitions)
+	for n := range records {
+		records[n] = kafka.Record{Topic: cfg.Inbox, Partition: n, Key: []byte(schemas.CommandKey), Value: value}
+		for _, h := range headers {
+			records[n].Headers = append(records[n].Headers, kafka.Header(h))
+		}
+	}
+	producer := cfg.Client.Producer(kafka.ProducerConfig{})
+	defer func() { err = errors.Join(err, producer.Close(ctx)) }()
+	_, err = producer.Produce(ctx, records...)
+	return err
+}
