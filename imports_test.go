@@ -38,7 +38,7 @@ var policy = []row{
 	{"handlers", only("schemas", "internal/outcome", "internal/attempt", "internal/distributor", "internal/documents")},
 	{"internal/state", only("schemas", "internal/outcome", "internal/attempt", "internal/kafka")},
 	{"producer", only("schemas", "internal/outcome", "internal/kafka")},
-	{"consumer", only("schemas", "internal/outcome", "internal/attempt", "internal/kafka", "internal/state", "producer", "internal/breaker", "internal/pace")},
+	{"consumer", only("schemas", "internal/outcome", "internal/attempt", "internal/kafka", "internal/state", "producer")},
 	// What state's records hold is attempt's, and the headers of dead letters are the producer's.
 	{"internal/replay", only("schemas", "internal/outcome", "internal/kafka", "internal/state", "internal/attempt", "producer")},
 

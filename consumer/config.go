@@ -50,6 +50,7 @@ type Config struct {
 	Publisher *producer.Producer
 	Handle    Handler // events
 	FollowUp  Handler // follow-ups
+	Gate      Gate    // lets attempts begin; default nil: at any time
 	// Answer gives what a step's answer is if a person has found out that its call happened, and what the provider calls that which
 	// it made. refs are those of the call. Default: no step can be answered so.
 	Answer func(step string, refs attempt.Refs, id string) (json.RawMessage, error)

@@ -31,7 +31,8 @@ func newGauges(e *Engine) *gauges {
 	g.assigned = desc("partitions_assigned", "Inbox partitions that the group has given to this member.")
 	g.owned = desc("partitions_owned", "Of these, the ones whose state is taken over: they are worked on.")
 	g.lanes = desc("lanes", "Customers with something to be done, by whether their lane is at work, ready and waiting for a "+
-		"place among those at work, paused in a short trouble, or resting until something held is due.", "state")
+		"place among those at work, gated while the API is down or takes no more, paused in a short trouble, or resting until "+
+		"something held is due.", "state")
 	g.heldEvents = desc("held_events", "Events and follow-ups that cannot finish now, by reason.", "reason")
 	g.heldAge = desc("held_oldest_age_seconds", "Time since the oldest of them was held.", "reason")
 	g.windowRecords = desc("window_records", "Inbox records that were taken, from the first on that is not done.", "partition")
@@ -68,7 +69,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	tell(g.assigned, float64(assigned))
 	tell(g.owned, float64(len(owned)))
 	now := time.Now()
-	lanes := map[string]int{"working": 0, "ready": 0, "paused": 0, "resting": 0}
+	lanes := map[string]int{"working": 0, "ready": 0, "gated": 0, "paused": 0, "resting": 0}
 	all, halted := held{}, map[string]int{}
 	for _, typ := range eventTypes {
 		halted[typ] = 0
@@ -134,6 +135,8 @@ func (p *partition) view(now time.Time, lanes map[string]int) view {
 			lanes["working"]++
 		case l.queued, l.waits:
 			lanes["ready"]++
+		case l.gated:
+			lanes["gated"]++
 		case l.paused:
 			lanes["paused"]++
 		default:

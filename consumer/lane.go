@@ -16,15 +16,16 @@ import (
 
 // lane is the work of one customer: one thing at a time, the inbox's records in their order, what is held in between.
 //
-// queue, queued, running, paused, crowded, called, released, waits, hinted, wake and slot belong to the partition's mutex; hand is
-// for all who look. place is given under the mutex, and given back by the worker. The rest belongs to the worker that runs the
-// lane, and while none does to whoever holds the mutex.
+// queue, queued, running, paused, gated, crowded, called, released, waits, hinted, wake and slot belong to the partition's mutex;
+// hand is for all who look. place is given under the mutex, and given back by the worker. The rest belongs to the worker that runs
+// the lane, and while none does to whoever holds the mutex.
 type lane struct {
 	customer string
 	queue    []kafka.Record // taken from the inbox, not worked on yet
 	queued   bool           // it is among those that are ready
 	running  bool
-	paused   bool      // it waits out a short trouble: nothing but its alarm starts it
+	paused   bool      // it waits out a short trouble, or at the gate: nothing but its alarm, or the gate, starts it
+	gated    bool      // it waits at the gate
 	crowded  bool      // its first record cannot be taken: too many of that subject are held
 	called   bool      // while it ran: there is room for its attempt
 	released bool      // while it ran: a type has not paused any more
@@ -34,6 +35,7 @@ type lane struct {
 	slot     int       // its place among the alarms, from 1 on; 0: it has none
 
 	hand  hand
+	pass  Pass        // the gate's, for its next attempt or the present one; nil: it has none
 	place atomic.Bool // it has a place for a follow-up
 	task  *task       // what a pause has interrupted
 	items []*item     // what the customer's records hold, by offset

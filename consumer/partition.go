@@ -29,6 +29,7 @@ type partition struct {
 
 	successes *successes // of all partitions
 
+	begun   chan struct{}  // capacity 1: the lane that keepGate has let in is at work
 	workers sync.WaitGroup // added to under mu, and only while spawn is set
 
 	mu      sync.Mutex // guards what follows
@@ -39,6 +40,9 @@ type partition struct {
 	ready   []*lane     // have something to do, and do not run
 	first   []*lane     // the same, to go before those: their follow-up has been given a place
 	waits   []*lane     // their follow-up is due, and waits for a place: see follow.go
+	gated   []*lane     // wait at the gate
+	keeper  func()      // runs keepGate
+	kept    bool        // keepGate runs
 	alarms  alarms      // lanes that have something to do later
 	timer   *time.Timer // while run does: calls rung
 	rings   time.Time   // when; zero: it is not set
@@ -63,7 +67,7 @@ type partition struct {
 func newPartition(cfg *Config, number int, store *state.Store, next int64) *partition {
 	p := &partition{
 		cfg: cfg, number: number, store: store,
-		lanes: map[string]*lane{}, window: newWindow(), next: next, known: next, moved: time.Now(),
+		begun: make(chan struct{}, 1), lanes: map[string]*lane{}, window: newWindow(), next: next, known: next, moved: time.Now(),
 		investments: map[uuid.UUID]whose{},
 	}
 	for _, customer := range store.Busy() {
@@ -185,6 +189,7 @@ func (p *partition) run(take, work context.Context, stop, cut func()) error {
 	p.mu.Lock()
 	p.stop, p.cut = stop, cut
 	p.spawn = func(l *lane) { p.workers.Go(func() { p.serve(take, work, l) }) }
+	p.keeper = func() { p.workers.Go(func() { p.keepGate(take) }) }
 	p.timer = time.AfterFunc(time.Hour, p.rung)
 	if p.failed != nil {
 		stop()
@@ -199,6 +204,9 @@ func (p *partition) run(take, work context.Context, stop, cut func()) error {
 	p.timer.Stop()
 	p.mu.Unlock()
 	p.workers.Wait()
+	for _, l := range p.lanes {
+		l.leave() // one may have been let in, and not have begun
+	}
 	p.places.leave(p)
 	p.following.leave(p)
 	return p.failure()

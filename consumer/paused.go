@@ -39,13 +39,18 @@ func (p *partition) halt(ctx context.Context, t *task) error {
 	return p.hold(ctx, t, p.idle(t), &outcome.Error{Verdict: outcome.Retrying, Reason: outcome.Paused})
 }
 
-// try attempts t, or holds it if its type has paused. If there is no room for an attempt the lane waits for its turn.
+// try attempts t, or holds it if its type has paused. If the gate is shut, or there is no room for an attempt, the lane waits for
+// its turn.
 func (p *partition) try(ctx context.Context, t *task) error {
-	if t.work.Follow != "" {
-		return p.attempt(ctx, t)
-	}
 	if p.halts(t) {
 		return p.halt(ctx, t)
+	}
+	if !p.enter(t.lane) {
+		return p.wait(t)
+	}
+	t.goOn()
+	if t.work.Follow != "" {
+		return p.attempt(ctx, t)
 	}
 	typ, l := t.work.Event.Type, t.lane
 	if !p.floods.enter(typ, p, l, t.work.Intent != nil || t.work.Tries > 0) {

@@ -34,6 +34,7 @@ type task struct {
 	record *kafka.Record               // the inbox's; nil for a follow-up
 	pause  *backoff.ExponentialBackOff // nil until there is trouble
 	began  time.Time
+	stands time.Time       // since when the clock that began began stands; zero: it goes
 	again  time.Time       // of a fresh record: when a short trouble is to be over
 	was    outcome.Verdict // what it was held as
 	tried  time.Time       // when it last ended in a retry
@@ -127,6 +128,9 @@ func (p *partition) resume(work context.Context, l *lane, it *item) error {
 	}
 	if p.halts(t) {
 		return p.halt(work, t)
+	}
+	if !p.enter(l) {
+		return p.wait(t)
 	}
 	if it.follow == "" {
 		l.hand.turn(reading)
@@ -235,14 +239,17 @@ func (p *partition) attempt(work context.Context, t *task) error {
 	for key := range run.Changed() {
 		t.wrote[key] = true
 	}
-	t.work.Tries++
-	if t.work.Failed.IsZero() {
-		t.work.Failed = stamp()
+	turned := p.turnedAway(v)
+	if t.fresh() && turned { // nothing is charged, and nothing written down
+		l.task = t
+		t.stand()
+		if v.After > 0 {
+			t.again = time.Now().Add(v.After)
+			return errPaused
+		}
+		return errShut
 	}
-	if t.pause == nil {
-		t.pause = p.newPause()
-	}
-	pause := max(t.pause.NextBackOff(), v.After)
+	pause := max(p.charge(t, turned || v.Class == outcome.ClassThrottled), v.After)
 	if !t.fresh() || time.Since(t.began)+pause > p.cfg.HoldAfter {
 		retry := *v
 		retry.After = pause
@@ -299,6 +306,9 @@ func (p *partition) call(ctx context.Context, run *attempt.Run, t *task) (err er
 			err = outcome.Retry(outcome.ClassInternal, true, errors.New("the handler panicked"))
 		}
 	}()
+	if t.lane.pass != nil {
+		ctx = t.lane.pass.Under(ctx)
+	}
 	if t.work.Follow != "" {
 		defer p.yield(t.lane) // what is written of it needs no call
 		return p.cfg.FollowUp(ctx, run)

@@ -16,6 +16,8 @@ var (
 	// errCrowded: so many events of its next record's subject are held that no more can be written down. The record
 	// stays in the queue; the window fills, and then nothing is fetched.
 	errCrowded = errors.New("too many events of one subject are held")
+	// errShut: it waits at the gate.
+	errShut = errors.New("the gate is shut")
 	// errStopped: its time is over. Nothing is written: what was begun is delivered again, or found in state, by whoever
 	// owns the partition next.
 	errStopped = errors.New("stopped")
@@ -76,12 +78,13 @@ func (p *partition) step(take, work context.Context, l *lane) error {
 // turn ends a lane's thing, and gives the worker its next lane; nil if there is none for it.
 func (p *partition) turn(l *lane, err error) *lane {
 	failed := err != nil
-	for _, known := range []error{errIdle, errPaused, errCrowded, errStopped} {
+	for _, known := range []error{errIdle, errPaused, errCrowded, errShut, errStopped} {
 		failed = failed && !errors.Is(err, known)
 	}
 	if failed {
 		p.fail(err)
 	}
+	l.leave()
 	next, unused := p.after(l, err)
 	if unused {
 		p.following.give(p)
@@ -102,9 +105,13 @@ func (p *partition) after(l *lane, err error) (next *lane, unused bool) {
 	}
 	unused = l.place.Swap(false)
 	l.running = false
-	if l.after(p) || err == nil && (len(l.queue) > 0 || len(l.items) > 0) || errors.Is(err, errIdle) && len(l.queue) > 0 {
+	goOn := l.after(p)
+	switch {
+	case errors.Is(err, errShut):
+		p.atGate(l)
+	case goOn, err == nil && (len(l.queue) > 0 || len(l.items) > 0), errors.Is(err, errIdle) && len(l.queue) > 0:
 		p.enqueue(l)
-	} else {
+	default:
 		p.rest(l)
 	}
 	if p.spawn == nil || !p.some() || p.places.crowded(p) {
@@ -124,6 +131,7 @@ func (p *partition) pick() *lane {
 	}
 	l := shift(from)
 	l.queued, l.running = false, true
+	p.isIn(l)
 	return l
 }
 

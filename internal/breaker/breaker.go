@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"container/list"
 	"context"
+	"net/http"
 	"sync"
 	"time"
 
@@ -29,10 +30,15 @@ type Config struct {
 	// Patience is default 10 s.
 	Patience time.Duration
 	// Interval is the time to the first probe, and between probes: default 1 s. After each try to begin again that fails it
-	// doubles, up to five times as long.
+	// doubles, up to five times as long. A service that asked for time (outcome.Error.After) gets it.
 	Interval time.Duration
+	// Overtake is how long a probe may go without an answer until the next one is made beside it: default 5 s. A service that
+	// takes long for its answers is found all the same, and one that answers again is not found late for a probe that hangs.
+	Overtake time.Duration
 	// Full is how many may be at work after an outage before there is no limit any more: default 64.
 	Full int
+	// Turned, if set, is told each new state. It must not wait, nor call the Breaker.
+	Turned func(State)
 
 	Log zerolog.Logger
 }
@@ -41,6 +47,7 @@ func (c Config) withDefaults() Config {
 	c.Customers = cmp.Or(c.Customers, 10)
 	c.Patience = cmp.Or(c.Patience, 10*time.Second)
 	c.Interval = cmp.Or(c.Interval, time.Second)
+	c.Overtake = cmp.Or(c.Overtake, 5*time.Second)
 	c.Full = cmp.Or(c.Full, 64)
 	return c
 }
@@ -65,9 +72,11 @@ type Breaker struct {
 
 	mu      sync.Mutex // guards what follows
 	state   State
+	turned  time.Time       // since when it is in it
 	failing map[string]bool // customers whose calls have failed since the last success
 	since   time.Time       // of the first of these failures
 	probe   time.Duration   // until a probe
+	until   time.Time       // before it there is none, as the service has asked
 	limit   int             // while Slow: how many may be at work
 	working int             // how many are
 	waiting list.List       // of *waiter, those who want to be, in the order in which they came
@@ -79,7 +88,9 @@ type waiter struct{ turn chan struct{} }
 // New makes a closed Breaker; it starts nothing.
 func New(cfg Config) *Breaker {
 	cfg = cfg.withDefaults()
-	return &Breaker{cfg: cfg, opened: make(chan struct{}, 1), failing: map[string]bool{}, probe: cfg.Interval}
+	return &Breaker{
+		cfg: cfg, opened: make(chan struct{}, 1), turned: time.Now(), failing: map[string]bool{}, probe: cfg.Interval,
+	}
 }
 
 // State gives the present state.
@@ -89,20 +100,39 @@ func (b *Breaker) State() State {
 	return b.state
 }
 
-// Enter returns when work may begin, and the caller calls leave once it has ended. The error is that of ctx.
-func (b *Breaker) Enter(ctx context.Context) (leave func(), err error) {
+// Since gives the present state, and since when the Breaker is in it. In Closed the service has been answering since then, as
+// far as is known.
+func (b *Breaker) Since() (State, time.Time) {
 	b.mu.Lock()
-	if b.free() && b.waiting.Len() == 0 {
-		b.working++
-		b.mu.Unlock()
-		return b.leave, nil
+	defer b.mu.Unlock()
+	return b.state, b.turned
+}
+
+// Try says whether work may begin at once. If so it has begun, and the caller calls Leave once it has ended.
+func (b *Breaker) Try() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.free() || b.waiting.Len() > 0 {
+		return false
+	}
+	b.working++
+	return true
+}
+
+// Enter returns when work may begin, and the caller calls Leave once it has ended. The error is that of ctx: then nothing has
+// begun.
+func (b *Breaker) Enter(ctx context.Context) error {
+	if b.Try() {
+		return nil
 	}
 	w := &waiter{turn: make(chan struct{})}
+	b.mu.Lock()
 	at := b.waiting.PushBack(w)
+	b.admit() // it may have become free since
 	b.mu.Unlock()
 	select {
 	case <-w.turn:
-		return b.leave, nil
+		return nil
 	case <-ctx.Done():
 	}
 	b.mu.Lock()
@@ -114,10 +144,11 @@ func (b *Breaker) Enter(ctx context.Context) (leave func(), err error) {
 	default:
 		b.waiting.Remove(at)
 	}
-	return nil, ctx.Err()
+	return ctx.Err()
 }
 
-func (b *Breaker) leave() {
+// Leave ends work that Try or Enter has let begin.
+func (b *Breaker) Leave() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.working--
@@ -147,7 +178,15 @@ func (b *Breaker) Observe(customer string, err *outcome.Error) {
 	case well:
 		b.success()
 	case down:
+		b.asked(err)
 		b.failure(customer)
+	}
+}
+
+// asked takes note of the time that the service has asked for; b.mu is held.
+func (b *Breaker) asked(err *outcome.Error) {
+	if until := time.Now().Add(err.After); err.After > 0 && until.After(b.until) {
+		b.until = until
 	}
 }
 
@@ -198,44 +237,76 @@ func (b *Breaker) turn(to State) {
 		words = "the service is back: work goes on without a limit"
 	}
 	line.Stringer("was", b.state).Stringer("is", to).Int("customers", len(b.failing)).Dur("probe_ms", b.probe).Msg(words)
-	b.state = to
+	b.state, b.turned = to, time.Now()
 	clear(b.failing)
+	if b.cfg.Turned != nil {
+		b.cfg.Turned(to)
+	}
 }
 
 // Run probes while the Breaker is open, until ctx ends. Without it an open Breaker stays open.
 func (b *Breaker) Run(ctx context.Context) {
+	var probes sync.WaitGroup
+	defer probes.Wait()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-b.opened:
 		}
-		for b.State() == Open && ctx.Err() == nil {
-			b.try(ctx)
+		for b.State() == Open && pause(ctx, b.next()) {
+			answered := make(chan struct{})
+			probes.Go(func() {
+				defer close(answered)
+				b.ask(ctx)
+			})
+			wait(ctx, answered, b.cfg.Overtake)
 		}
 	}
 }
 
-// try waits for the time of the next probe, and makes it.
-func (b *Breaker) try(ctx context.Context) {
+// next gives the time until the next probe.
+func (b *Breaker) next() time.Duration {
 	b.mu.Lock()
-	timer := time.NewTimer(b.probe)
-	b.mu.Unlock()
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return
-	}
-	err := b.cfg.Probe(ctx)
-	if ctx.Err() != nil || says(outcome.Of(err)) == down {
+	defer b.mu.Unlock()
+	return max(b.probe, time.Until(b.until))
+}
+
+// ask makes a probe. An answer of one that began before the last also counts: it is the service's.
+func (b *Breaker) ask(ctx context.Context) {
+	err := outcome.Of(b.cfg.Probe(ctx))
+	if ctx.Err() != nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if says(err) == down {
+		b.asked(err)
+		return
+	}
+	if b.state != Open {
+		return
+	}
 	b.limit = 1
 	b.turn(Slow)
 	b.admit()
+}
+
+// pause waits for d, and says whether ctx is still there.
+func pause(ctx context.Context, d time.Duration) bool {
+	wait(ctx, nil, d)
+	return ctx.Err() == nil
+}
+
+// wait waits for d, for what is done, or for the end of ctx.
+func wait(ctx context.Context, done <-chan struct{}, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
 // What a call says about the service.
@@ -248,7 +319,7 @@ const (
 )
 
 // says gives what a call that ended with err says. That a token or a permission is refused, or that the address leads
-// elsewhere, is as bad as no answer: no event is to blame.
+// elsewhere, is as bad as no answer: no event is to blame. A 503 is that too, whether it asks for time or not; a 429 is not.
 func says(err *outcome.Error) word {
 	if err == nil {
 		return well
@@ -256,7 +327,12 @@ func says(err *outcome.Error) word {
 	switch err.Class {
 	case outcome.ClassNotSent, outcome.ClassNoAnswer, outcome.ClassServer, outcome.ClassUnauthorized, outcome.ClassEndpoint:
 		return down
-	case outcome.ClassInternal, outcome.ClassThrottled, outcome.ClassDocument:
+	case outcome.ClassThrottled:
+		if err.Status == http.StatusServiceUnavailable {
+			return down
+		}
+		return nothing
+	case outcome.ClassInternal, outcome.ClassDocument:
 		return nothing
 	}
 	return well

@@ -20,6 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var (
 	unavailable = outcome.Retry(outcome.ClassServer, true, nil)
 	throttled   = outcome.Retry(outcome.ClassThrottled, false, nil)
+	askedFor7s  = &outcome.Error{Verdict: outcome.Retrying, Class: outcome.ClassThrottled, Status: 503, After: 7 * time.Second}
 )
 
 // service is what a breaker stands before: it answers, or not, and counts.
@@ -56,11 +57,10 @@ func start(t *testing.T, cfg breaker.Config) *service {
 
 // call does one thing for a customer, once it may.
 func (s *service) call(ctx context.Context, customer string, took time.Duration) error {
-	leave, err := s.Enter(ctx)
-	if err != nil {
+	if err := s.Enter(ctx); err != nil {
 		return err
 	}
-	defer leave()
+	defer s.Leave()
 	time.Sleep(took)
 	s.Observe(customer, s.fails.Load())
 	return nil
@@ -109,12 +109,13 @@ func TestOpens(t *testing.T) {
 			time.Sleep(11 * time.Second)
 			s.fail(2, unavailable)
 		}, breaker.Open},
-		"throttled is not down": {func(s *service) { s.fail(20, throttled) }, breaker.Closed},
-		"nor are documents":     {func(s *service) { s.fail(20, outcome.Retry(outcome.ClassDocument, false, nil)) }, breaker.Closed},
-		"not permitted":         {func(s *service) { s.fail(10, outcome.Retry(outcome.ClassUnauthorized, false, nil)) }, breaker.Open},
-		"refused connections":   {func(s *service) { s.fail(10, outcome.Retry(outcome.ClassNotSent, false, nil)) }, breaker.Open},
-		"no answer":             {func(s *service) { s.fail(10, outcome.Retry(outcome.ClassNoAnswer, true, nil)) }, breaker.Open},
-		"another service":       {func(s *service) { s.fail(10, outcome.Retry(outcome.ClassEndpoint, false, nil)) }, breaker.Open},
+		"throttled is not down":              {func(s *service) { s.fail(20, throttled) }, breaker.Closed},
+		"but a 503 is, whatever it asks for": {func(s *service) { s.fail(10, askedFor7s) }, breaker.Open},
+		"nor are documents":                  {func(s *service) { s.fail(20, outcome.Retry(outcome.ClassDocument, false, nil)) }, breaker.Closed},
+		"not permitted":                      {func(s *service) { s.fail(10, outcome.Retry(outcome.ClassUnauthorized, false, nil)) }, breaker.Open},
+		"refused connections":                {func(s *service) { s.fail(10, outcome.Retry(outcome.ClassNotSent, false, nil)) }, breaker.Open},
+		"no answer":                          {func(s *service) { s.fail(10, outcome.Retry(outcome.ClassNoAnswer, true, nil)) }, breaker.Open},
+		"another service":                    {func(s *service) { s.fail(10, outcome.Retry(outcome.ClassEndpoint, false, nil)) }, breaker.Open},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -170,11 +171,10 @@ func TestSlowStart(t *testing.T) {
 		var working, most atomic.Int64
 		for i := range 40 {
 			go func() {
-				leave, err := s.Enter(t.Context())
-				if err != nil {
+				if s.Enter(t.Context()) != nil {
 					return
 				}
-				defer leave()
+				defer s.Leave()
 				n := working.Add(1)
 				for was := most.Load(); n > was && !most.CompareAndSwap(was, n); was = most.Load() {
 				}
@@ -214,14 +214,13 @@ func TestProbeIsWrong(t *testing.T) {
 		for i := range 200 {
 			go func() {
 				for ctx.Err() == nil {
-					leave, err := b.Enter(ctx)
-					if err != nil {
+					if b.Enter(ctx) != nil {
 						return
 					}
 					calls.Add(1)
 					time.Sleep(time.Millisecond)
 					b.Observe(fmt.Sprint("c", i), unavailable)
-					leave()
+					b.Leave()
 				}
 			}()
 		}
@@ -272,4 +271,77 @@ func TestGivenUp(t *testing.T) {
 		}
 		s.is(t, breaker.Closed)
 	})
+}
+
+// A service that asks for time is not probed before.
+func TestAskedForTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, breaker.Config{})
+		s.fails.Store(askedFor7s)
+		s.fail(10, askedFor7s)
+		time.Sleep(70*time.Second + 500*time.Millisecond)
+		if n := s.probes.Load(); n != 10 {
+			t.Errorf("%d probes in 70 s", n)
+		}
+		s.is(t, breaker.Open)
+		began := time.Now()
+		if state, since := s.Since(); state != breaker.Open || began.Sub(since) != 70*time.Second+500*time.Millisecond {
+			t.Errorf("%s since %s", state, began.Sub(since))
+		}
+	})
+}
+
+// A probe that hangs holds back the next ones for a while only, and is waited for all the same: its answer counts.
+func TestProbesHang(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		takes  time.Duration // each probe
+		opens  time.Duration // when it begins again
+		probes int64
+	}{
+		"until it is given up": {20 * time.Second, time.Minute + time.Second, 11},
+		"slow answers":         {12 * time.Second, 13 * time.Second, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				var probes atomic.Int64
+				b := breaker.New(breaker.Config{Probe: func(ctx context.Context) error {
+					probes.Add(1)
+					if name == "until it is given up" && time.Since(began) > time.Minute {
+						return nil
+					}
+					time.Sleep(c.takes)
+					if name == "slow answers" {
+						return nil
+					}
+					return unavailable
+				}})
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					b.Run(ctx)
+				}()
+				for i := range 10 {
+					b.Observe(fmt.Sprint("c", i), unavailable)
+				}
+				time.Sleep(c.opens - time.Second)
+				if s := b.State(); s != breaker.Open {
+					t.Errorf("%s too early", s)
+				}
+				time.Sleep(2 * time.Second)
+				if s := b.State(); s != breaker.Slow {
+					t.Errorf("%s after %s", s, time.Since(began))
+				}
+				if n := probes.Load(); n > c.probes {
+					t.Errorf("%d probes", n)
+				}
+				cancel()
+				<-done
+			})
+		})
+	}
 }

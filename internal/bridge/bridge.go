@@ -29,6 +29,7 @@ type Bridge struct {
 	cfg       Config
 	client    *kafka.Client
 	api       *distributor.Client
+	gate      *gate
 	results   *kafka.Producer
 	inbox     *kafka.Producer
 	hints     *kafka.Producer // nil where no hints are taken
@@ -47,10 +48,13 @@ func New(cfg Config) (*Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	api, err := distributor.New(cfg.apiConfig())
+	gate, calls := newGate(&cfg), cfg.apiConfig()
+	calls.Before, calls.Ended = gate.before, gate.ended
+	api, err := distributor.New(calls)
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
+	gate.ask = api.Probe
 	fetcher, err := documents.New(cfg.documentsConfig())
 	if err != nil {
 		return nil, fmt.Errorf("documents: %w", err)
@@ -72,7 +76,7 @@ func New(cfg Config) (*Bridge, error) {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	b := &Bridge{
-		cfg: cfg, client: client, api: api, documents: fetcher,
+		cfg: cfg, client: client, api: api, gate: gate, documents: fetcher,
 		results: client.Producer(kafka.ProducerConfig{MaxBatchBytes: cfg.Topics.MaxMessageBytes + roomForHeaders}),
 		inbox:   client.Producer(kafka.ProducerConfig{MaxBatchBytes: cfg.Topics.MaxMessageBytes}),
 	}
@@ -88,7 +92,8 @@ func (b *Bridge) stages(contract *schemas.Contract, work *handlers.Handlers) con
 	cfg, topics := b.cfg, b.cfg.Topics.Names()
 	host, _ := os.Hostname() // for people only: an owner without a name is no trouble
 	return consumer.Config{
-		Client: b.client, Contract: contract, Handle: work.Handle, FollowUp: work.FollowUp, Answer: handlers.Answer,
+		Client: b.client, Contract: contract,
+		Handle: forCustomer(work.Handle), FollowUp: forCustomer(work.FollowUp), Gate: b.gate, Answer: handlers.Answer,
 		Publisher: producer.New(producer.Config{
 			Kafka: b.results, Contract: contract, Results: topics.Results, DeadLetters: topics.DeadLetters,
 			Partitions: cfg.Topics.Partitions, Source: cfg.Source, Version: cfg.Version,
@@ -125,6 +130,11 @@ func (b *Bridge) Run(ctx context.Context) error {
 	if err := b.ready(ctx); err != nil {
 		return err
 	}
+	unregister, err := b.register()
+	defer unregister()
+	if err != nil {
+		return fmt.Errorf("register the breaker's numbers: %w", err)
+	}
 	takeHints, err := b.takeHints(ctx)
 	if err != nil {
 		return err
@@ -134,6 +144,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	stages.Go(func() error { b.followHints(ctx); return nil })
 	stages.Go(func() error { return b.intake.Run(ctx) })
 	stages.Go(func() error { return b.engine.Run(ctx) })
+	stages.Go(func() error { b.gate.breaker.Run(ctx); return nil })
 	return stages.Wait()
 }
 

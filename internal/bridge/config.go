@@ -244,6 +244,8 @@ type Rules struct {
 	MaxHeld int `koanf:"max_held"`
 	// MaxInFlight is how many calls are under way at once. More is faster until the API is too slow or refuses.
 	MaxInFlight int `koanf:"max_in_flight"`
+	// CallsPerSecond is how many calls a member makes, at most; 0: as many as the API takes. Less is learned from its refusals.
+	CallsPerSecond float64 `koanf:"calls_per_second"`
 	// PollInterval is how often the API is asked for a KYC, a status or a task that has not ended.
 	PollInterval time.Duration `koanf:"poll_interval"`
 	Retry        Retry         `koanf:"retry"`

@@ -192,6 +192,7 @@ func TestProblems(t *testing.T) {
 		"lease and session": {func(c *bridge.Config) { c.Rules.Lease = c.Group.Session }, "rules.lease: 20s is not shorter than group.session"},
 		"lease":             {func(c *bridge.Config) { c.Rules.Lease = time.Millisecond }, "rules.lease: 1ms is less than 1s"},
 		"key retention":     {func(c *bridge.Config) { c.Rules.KeyRetention = 10 * time.Minute }, "rules.key_retention: 10m0s is not longer than rules.margin"},
+		"calls a second":    {func(c *bridge.Config) { c.Rules.CallsPerSecond = -1 }, "rules.calls_per_second: -1 is not between"},
 		"failing after":     {func(c *bridge.Config) { c.Rules.FailingAfter = 0 }, "rules.failing_after: 0s is not more than nothing"},
 		"held":              {func(c *bridge.Config) { c.Rules.MaxHeld = 0 }, "rules.max_held: 0 is not between"},
 		"in flight":         {func(c *bridge.Config) { c.Rules.MaxInFlight = 0 }, "rules.max_in_flight: 0 is not between"},

@@ -102,5 +102,6 @@ func (c *Config) documentsConfig() documents.Config {
 		FileRoot:     c.Documents.FileRoot,
 		MaxBytes:     int64(c.Documents.MaxBytes),
 		AllowPrivate: c.AllowPrivateDocuments,
+		Log:          c.Log,
 	}
 }

@@ -190,6 +190,9 @@ func (c *Config) checkRules(p *config.Problems) {
 	}
 	between(p, "rules.flood.events", r.Flood.Events, 1, 1_000_000)
 	between(p, "rules.max_in_flight", r.MaxInFlight, 1, 10_000)
+	if r.CallsPerSecond != 0 && !(r.CallsPerSecond >= 0.1 && r.CallsPerSecond <= 100_000) {
+		p.Add("rules.calls_per_second", "%g is not between 0.1 and 100000; 0 is no limit", r.CallsPerSecond)
+	}
 	between(p, "rules.max_held", r.MaxHeld, 1, 10_000_000)
 	if len(r.FinalStatuses) == 0 || slices.Contains(r.FinalStatuses, "") {
 		p.Add("rules.final_statuses", "at least one status is required, and none may be empty")

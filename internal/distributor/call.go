@@ -24,9 +24,6 @@ type request struct {
 }
 
 // do makes the call and decodes its answer into a. Every error is an *outcome.Error.
-//
-// A 401 is the one case in which the request is sent twice: it says that the call was refused for its token before
-// anything came of it, and a token may end early.
 func (c *Client) do(ctx context.Context, r request, a answer) error {
 	u, err := r.op.locate(c.root, r.ids)
 	if err != nil {
@@ -35,34 +32,104 @@ func (c *Client) do(ctx context.Context, r request, a answer) error {
 	if r.op.effect() && r.key.IsZero() {
 		return fault(r.op, errNoKey)
 	}
+	verdict, tried := c.call(ctx, r, u, a)
+	if verdict != nil {
+		verdict = about(r.op, verdict)
+	}
+	if tried && c.cfg.Ended != nil && ctx.Err() == nil {
+		c.cfg.Ended(ctx, verdict)
+	}
+	if verdict == nil {
+		return nil
+	}
+	return verdict
+}
+
+// call makes the call. tried says whether how it ended tells something of the API, or of the way there.
+//
+// A 401 is the one case in which the request is sent twice: it says that the call was refused for its token before
+// anything came of it, and a token may end early.
+func (c *Client) call(ctx context.Context, r request, u *url.URL, a answer) (verdict *outcome.Error, tried bool) {
 	end := time.Now().Add(c.cfg.Timeouts.Call)
+	if err := c.places.enter(ctx, end); err != nil {
+		return outcome.Of(err), false
+	}
+	defer c.places.leave()
 	for again := false; ; again = true {
+		waited, err := c.before(ctx)
+		if err != nil {
+			return outcome.Of(err), false
+		}
+		end = end.Add(waited)
 		token, err := c.tokens.get(ctx, end)
 		if err != nil {
-			return tried(r.op, err)
+			return outcome.Of(err), !errors.Is(err, errClosed)
 		}
-		status, verdict := c.exchange(ctx, end, r, u, token, a)
+		status, err := c.exchange(ctx, end, r, u, token, a)
 		if status == http.StatusUnauthorized {
 			c.tokens.drop(token)
 			if !again {
 				continue
 			}
 		}
-		if verdict != nil {
-			return tried(r.op, verdict)
-		}
-		return nil
+		return outcome.Of(err), !errors.Is(err, errLate)
 	}
 }
 
-// fault is the verdict of a call that was not made because the bridge asked for it wrongly.
-func fault(op operation, err error) error {
-	return tried(op, outcome.Retry(outcome.ClassInternal, false, err))
+// wait is how long a call waits for Config.Before at most. Then it gives its place to others, and is repeated.
+const wait = 5 * time.Second
+
+// before asks Config.Before, and gives how long that took: it is not the call's own time.
+func (c *Client) before(ctx context.Context) (waited time.Duration, err error) {
+	if c.cfg.Before == nil {
+		return 0, nil
+	}
+	now := time.Now()
+	late := now.Add(wait)
+	if before, ok := ctx.Value(sendBeforeKey{}).(time.Time); ok && before.Before(late) {
+		late = before
+	}
+	if err := c.cfg.Before(ctx, late); err != nil {
+		return 0, err
+	}
+	return time.Since(now), nil
 }
 
-// tried adds to a verdict what was tried. A call without an effect is never in doubt.
-func tried(op operation, err error) error {
-	e := *outcome.Of(err)
+// places are those of the calls in flight: as many as there are connections, so that one that Before has let go is not kept
+// waiting for a connection, and sent when it may not be any more.
+type places chan struct{}
+
+// enter waits for a place until end.
+func (p places) enter(ctx context.Context, end time.Time) error {
+	select {
+	case p <- struct{}{}:
+		return nil
+	default:
+	}
+	timer := time.NewTimer(time.Until(end))
+	defer timer.Stop()
+	select {
+	case p <- struct{}{}:
+		return nil
+	case <-timer.C:
+		return outcome.Retry(outcome.ClassNotSent, false, errBusy)
+	case <-ctx.Done():
+		return outcome.Retry(outcome.ClassNotSent, false, ctx.Err())
+	}
+}
+
+func (p places) leave() { <-p }
+
+var errBusy = errors.New("too many calls are in flight")
+
+// fault is the verdict of a call that was not made because the bridge asked for it wrongly.
+func fault(op operation, err error) error {
+	return about(op, outcome.Retry(outcome.ClassInternal, false, err))
+}
+
+// about adds to a verdict what was tried. A call without an effect is never in doubt.
+func about(op operation, verdict *outcome.Error) *outcome.Error {
+	e := *verdict
 	e.InDoubt = e.InDoubt && op.effect()
 	if e.Err == nil {
 		e.Err = errors.New(op.String())

@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"net/url"
 	"time"
+
+	"distributor-bridge/internal/outcome"
 )
 
 // Config is what a Client needs. BaseURL, ClientID and one of the secrets are required; every other zero value stands
@@ -42,8 +44,8 @@ type Config struct {
 
 	Timeouts Timeouts
 
-	// MaxInFlight is how many connections there are, at most, and kept alive: default 64. A call past it waits within
-	// its own limit.
+	// MaxInFlight is how many calls there are at once, and connections, which are kept alive: default 64. A call past it
+	// waits within its own limit.
 	MaxInFlight int
 	// MaxAnswerBytes limits an answer's size: default 1 MiB. A larger success breaks the contract.
 	MaxAnswerBytes int64
@@ -52,6 +54,13 @@ type Config struct {
 
 	// Dial makes the connections, if set: for tests without a network.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Before, if set, is asked before each HTTP request of a call, also before the repeat after a 401, and may wait: that is
+	// not the call's own time. An error, which should be a verdict, is that of the call, and nothing is sent. late is when it
+	// is too late to be sent: by then it should have given one.
+	Before func(ctx context.Context, late time.Time) error
+	// Ended, if set, is told how each call ended, with the context that it was made with; nil is a success. It is not told of
+	// calls that say nothing of the API: the caller's context has ended, it was never tried, Before has refused it.
+	Ended func(ctx context.Context, verdict *outcome.Error)
 	// Observe, if set, is called once after each HTTP request, from many goroutines at once. It must not block.
 	Observe func(Call)
 }

@@ -11,7 +11,7 @@
 //   - Answers hold IDs and statuses only, since they are kept in state; no error holds an answer's text, a token, the
 //     secret, an ID or anything from a request's body.
 //
-// It knows nothing of events, of retries over time, or of the breaker.
+// It knows nothing of events, of retries over time, or of a breaker: Config.Before and Config.Ended are where one is fitted.
 //
 // The sources of what is known of the API are marked as in distributor-api.md: [G1] the Quickstart guide, [G2] the
 // Distribution API guide, [D] the documentation, [A] an assumption of this project.
@@ -58,6 +58,7 @@ type Client struct {
 	root      *url.URL // BaseURL and Prefix, without a slash at the end
 	userAgent []string // the header's values
 	transport *http.Transport
+	places    places
 	tokens    *tokens
 }
 
@@ -79,6 +80,7 @@ func New(cfg Config) (*Client, error) {
 		root:      root,
 		userAgent: []string{cfg.UserAgent},
 		transport: newTransport(cfg, cfg.MaxInFlight),
+		places:    make(places, cfg.MaxInFlight),
 		tokens:    newTokens(cfg, base.JoinPath("oauth/token").String()),
 	}, nil
 }

@@ -1,6 +1,14 @@
 package distributor
 
-import "context"
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"distributor-bridge/internal/outcome"
+
+	"github.com/google/uuid"
+)
 
 // Investor is the body that creates an investor, or the parts of it that a PATCH changes. A part that is nil is not
 // sent. A company has a LegalPerson, and NaturalPerson is then its representative [G1].
@@ -137,6 +145,30 @@ func (c *Client) Investor(ctx context.Context, investorID string) (InvestorStatu
 		return InvestorStatus{}, err
 	}
 	return InvestorStatus{ID: a.ID, KYCStatus: a.KYCStatus, Company: a.LegalPerson != nil, Wallets: a.Wallets}, nil
+}
+
+// Probe asks the API something that has no effect, to see whether it answers: for an investor that there cannot be. nil means
+// that it does, in its own words; a verdict says why that is no answer. It is a single request: Before is not asked, Ended not
+// told, and a 401 not repeated, but the token dropped, so that the next one has another.
+func (c *Client) Probe(ctx context.Context) error {
+	r := request{op: opInvestor, ids: []string{uuid.Nil.String()}}
+	u, err := r.op.locate(c.root, r.ids)
+	if err != nil {
+		return fault(r.op, err)
+	}
+	end := time.Now().Add(c.cfg.Timeouts.Call)
+	token, err := c.tokens.get(ctx, end)
+	if err != nil {
+		return about(r.op, outcome.Of(err))
+	}
+	status, err := c.exchange(ctx, end, r, u, token, new(investorAnswer))
+	if status == http.StatusUnauthorized {
+		c.tokens.drop(token)
+	}
+	if e := outcome.Of(err); e != nil && e.Reason != outcome.NotRegistered {
+		return about(r.op, e)
+	}
+	return nil
 }
 
 // PatchInvestor changes the parts of an investor that body has: PATCH investors/{id}/ [D]. What the answer says beyond

@@ -30,9 +30,9 @@ type tokens struct {
 	// for it.
 	current atomic.Pointer[grant]
 
-	mu      sync.Mutex // guards all below
-	failure error      // how the last fetch ended, an *outcome.Error
-	retryAt time.Time  // no fetch before then
+	mu      sync.Mutex     // guards all below
+	failure *outcome.Error // how the last fetch ended
+	retryAt time.Time      // no fetch before then
 	delay   *backoff.ExponentialBackOff
 	fetch   *fetch // the one under way, or nil
 	closed  bool
@@ -51,6 +51,10 @@ type fetch struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed when its outcome is in tokens
 }
+
+// mostPause is the longest pause between two fetches while the token endpoint is down. One that refuses the client is asked
+// less often: it may count.
+const mostPause = 3 * time.Second
 
 var (
 	errClosed = errors.New("the client is closed")
@@ -114,7 +118,11 @@ func (t *tokens) look(now time.Time) (g *grant, wait <-chan struct{}, err error)
 	case t.fetch != nil:
 		return nil, t.fetch.done, nil
 	}
-	return nil, nil, t.failure
+	e := *t.failure
+	if e.After > 0 {
+		e.After = t.retryAt.Sub(now) // what was told is from then on
+	}
+	return nil, nil, &e
 }
 
 // drop forgets a token that the API has refused, unless another one has taken its place by now.
@@ -220,7 +228,11 @@ func (t *tokens) keep(token *oauth2.Token, start time.Time) {
 // fail remembers a failure. The caller holds mu.
 func (t *tokens) fail(e *outcome.Error) {
 	t.failure = e
-	t.retryAt = time.Now().Add(max(t.delay.NextBackOff(), e.After))
+	pause := t.delay.NextBackOff()
+	if e.Class == outcome.ClassNotSent { // it is down: when it is back, that should be known soon
+		pause = min(pause, mostPause)
+	}
+	t.retryAt = time.Now().Add(max(pause, e.After))
 }
 
 func (t *tokens) observe(start time.Time, err *outcome.Error) {

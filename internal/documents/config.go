@@ -11,6 +11,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 // Config says where documents may come from. The zero value allows inline content only.
@@ -26,6 +28,8 @@ type Config struct {
 	// Timeouts limit the stages of a fetch.
 	Timeouts Timeouts
 
+	// Log is told when a host goes down, and when it is back.
+	Log zerolog.Logger
 	// RootCAs are trusted instead of the system's, if set.
 	RootCAs *x509.CertPool
 	// AllowPrivate allows links to private and loopback addresses: for tests only.

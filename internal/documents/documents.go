@@ -8,6 +8,7 @@
 //   - Nothing is held whole in memory, but for inline content, which is in the event already.
 //   - Links lead only to allowed hosts, by https, to no private address even after DNS, and are not redirected. Files
 //     lie beneath the root, even where symbolic links lead.
+//   - A host that is down is left alone but for one fetch now and then; links to it fail at once, other hosts' do not.
 //   - Every error is a verdict of package outcome, and never in doubt, since a fetch has no effect. No error holds a link,
 //     a path, a name or content.
 //
@@ -40,7 +41,7 @@ func (Ref) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[document]")) }
 // Fetcher opens documents. It is safe for use by any number of goroutines.
 type Fetcher struct {
 	cfg    Config
-	hosts  map[string]bool // allowed, each as host:port in lower case
+	hosts  map[string]*host // allowed, each as host:port in lower case
 	client *http.Client
 }
 
@@ -50,9 +51,9 @@ func New(cfg Config) (*Fetcher, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	hosts := make(map[string]bool, len(cfg.AllowedHosts))
+	hosts := make(map[string]*host, len(cfg.AllowedHosts))
 	for _, h := range cfg.AllowedHosts {
-		hosts[withPort(h)] = true
+		hosts[withPort(h)] = newHost(withPort(h), cfg.Log)
 	}
 	return &Fetcher{cfg: cfg, hosts: hosts, client: newClient(cfg)}, nil
 }

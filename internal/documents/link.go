@@ -51,9 +51,15 @@ func newClient(cfg Config) *http.Client {
 
 // openLink gives what an https link leads to.
 func (f *Fetcher) openLink(ctx context.Context, u *url.URL, size int64) (io.ReadCloser, error) {
-	if u.User != nil || !f.hosts[withPort(u.Host)] {
+	host := f.hosts[withPort(u.Host)]
+	if u.User != nil || host == nil {
 		return nil, outcome.Reject(outcome.DocumentRefusedLink)
 	}
+	told, err := host.ask()
+	if err != nil {
+		return nil, err
+	}
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, f.cfg.Timeouts.Fetch)
 	res, err := f.get(ctx, u)
 	if err == nil {
@@ -63,11 +69,12 @@ func (f *Fetcher) openLink(ctx context.Context, u *url.URL, size int64) (io.Read
 		}
 	}
 	if err != nil {
+		told(caller, err)
 		cancel()
 		return nil, err
 	}
 	return &download{
-		ReadCloser: res.Body, ended: ctx.Err, cancel: cancel,
+		ReadCloser: res.Body, ended: ctx.Err, cancel: cancel, told: func(err error) { told(caller, err) },
 		framed: res.ContentLength >= 0 || len(res.TransferEncoding) > 0, left: size,
 	}, nil
 }
@@ -128,14 +135,25 @@ type download struct {
 	io.ReadCloser
 	ended  func() error // why the fetch is over, if it is
 	cancel context.CancelFunc
-	framed bool  // a length or chunks tell where the body ends
-	left   int64 // bytes of the promised size that did not come yet
+	told   func(error) // takes how it ended, from the first one that tells it
+	framed bool        // a length or chunks tell where the body ends
+	left   int64       // bytes of the promised size that did not come yet
 }
 
 // Read gives the body. An early end that nothing but the connection's end tells is a broken connection as likely as a
 // wrong document, so it is tried again; and so is one after the fetch is over: a host that sees its client hang up may still
 // end its body in good form, and that can be read before the connection is closed.
 func (d *download) Read(p []byte) (int, error) {
+	n, err := d.read(p)
+	if errors.Is(err, io.EOF) {
+		d.told(nil)
+	} else if err != nil {
+		d.told(err)
+	}
+	return n, err
+}
+
+func (d *download) read(p []byte) (int, error) {
 	n, err := d.ReadCloser.Read(p)
 	d.left -= int64(n)
 	if err != io.EOF || d.left <= 0 {
@@ -150,8 +168,9 @@ func (d *download) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close ends the fetch.
+// Close ends the fetch. One that is closed before its end was not needed any more: the host has done well so far.
 func (d *download) Close() error {
+	d.told(nil)
 	d.cancel()
 	return d.ReadCloser.Close()
 }

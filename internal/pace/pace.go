@@ -7,6 +7,7 @@ package pace
 
 import (
 	"context"
+	"errors"
 	"math"
 	"sync"
 	"time"
@@ -38,6 +39,7 @@ type Pacer struct {
 
 	mu       sync.Mutex
 	rate     float64   // learned; +Inf: none
+	before   float64   // what it was when a call succeeded last
 	next     time.Time // when the next call may be made
 	until    time.Time // before it none may, as a refusal has told
 	refused  time.Time // when the last cut was made
@@ -48,18 +50,39 @@ type Pacer struct {
 
 // New makes a Pacer that knows no rate.
 func New(cfg Config) *Pacer {
-	return &Pacer{cfg: cfg, door: make(chan struct{}, 1), rate: math.Inf(1)}
+	return &Pacer{cfg: cfg, door: make(chan struct{}, 1), rate: math.Inf(1), before: math.Inf(1)}
 }
 
 type ticketKey struct{}
 
-// ticket is a call that was waited for at the door.
-type ticket struct {
+// Ticket is a place in the schedule that was taken for work before it began. A nil one is of no use, and does no harm.
+type Ticket struct {
+	pacer *Pacer
+	costs time.Duration // of the schedule
+
 	mu    sync.Mutex
 	spent bool
 }
 
-func (t *ticket) spend() bool {
+// Under gives a context under which the first call is made on the ticket.
+func (t *Ticket) Under(ctx context.Context) context.Context {
+	if t == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, ticketKey{}, t)
+}
+
+// Return gives the place back if no call was made on it.
+func (t *Ticket) Return() {
+	if t == nil || !t.spend() {
+		return
+	}
+	t.pacer.mu.Lock()
+	defer t.pacer.mu.Unlock()
+	t.pacer.next = t.pacer.next.Add(-t.costs)
+}
+
+func (t *Ticket) spend() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	was := t.spent
@@ -67,40 +90,103 @@ func (t *ticket) spend() bool {
 	return !was
 }
 
-// Enter waits until work that is going to make calls may begin: the first of them is paid for then, under the context that it
-// gives. Calls of work that has begun go before work that has not. The error is that of ctx.
-func (p *Pacer) Enter(ctx context.Context) (context.Context, error) {
+// Try lets work that is going to make calls begin, if it may at once; see Enter.
+func (p *Pacer) Try() (t *Ticket, ok bool) {
+	p.mu.Lock()
+	open := !p.paced() && !time.Now().Before(p.until)
+	p.mu.Unlock()
+	if open {
+		return nil, true
+	}
+	select {
+	case p.door <- struct{}{}:
+	default:
+		return nil, false // others are before it
+	}
+	defer func() { <-p.door }()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	p.learn(now)
+	if now.Before(p.next) || now.Before(p.until) {
+		return nil, false
+	}
+	_, t = p.place(now)
+	return t, true
+}
+
+// Enter waits until work that is going to make calls may begin: the first of them is paid for then, by the ticket, which is
+// nil while no rate is in force. Calls of work that has begun go before work that has not. The error is that of ctx.
+func (p *Pacer) Enter(ctx context.Context) (*Ticket, error) {
 	select {
 	case p.door <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 	defer func() { <-p.door }()
-	if err := p.pass(ctx); err != nil {
-		return nil, err
-	}
-	return context.WithValue(ctx, ticketKey{}, new(ticket)), nil
-}
-
-// Wait waits until a call may be made, right before it is. The error is that of ctx.
-func (p *Pacer) Wait(ctx context.Context) error {
-	if t, ok := ctx.Value(ticketKey{}).(*ticket); ok && t.spend() {
-		return p.sleep(ctx, time.Time{}) // a refusal may have come since
-	}
-	return p.pass(ctx)
-}
-
-// pass takes the next place in the schedule, and waits for its time.
-func (p *Pacer) pass(ctx context.Context) error {
 	p.mu.Lock()
 	now := time.Now()
 	p.learn(now)
-	at := latest(now, p.next, p.until)
-	if rate := p.allowed(); !math.IsInf(rate, 1) {
-		p.next = at.Add(time.Duration(float64(time.Second) / rate))
+	at, t := p.place(now)
+	p.mu.Unlock()
+	if err := p.sleep(ctx, at); err != nil {
+		t.Return()
+		return nil, err
+	}
+	return t, nil
+}
+
+// ErrLate is that of a call whose turn comes too late for it.
+var ErrLate = errors.New("the rate of calls leaves no room for it in time")
+
+// Wait waits until a call may be made, right before it is. If that is after late, it is told at once, with ErrLate, and takes
+// no place of others. Else the error is that of ctx.
+func (p *Pacer) Wait(ctx context.Context, late time.Time) error {
+	t, _ := ctx.Value(ticketKey{}).(*Ticket)
+	p.mu.Lock()
+	now := time.Now()
+	p.learn(now)
+	at := latest(now, p.until) // on a ticket: a refusal may have come since it was given
+	paid := t != nil && !p.later(at, late) && t.spend()
+	if !paid {
+		at = latest(at, p.next)
+	}
+	if p.later(at, late) {
+		p.mu.Unlock()
+		return ErrLate
+	}
+	if !paid {
+		at, _ = p.place(now)
 	}
 	p.mu.Unlock()
+	if !at.After(now) {
+		return ctx.Err()
+	}
 	return p.sleep(ctx, at)
+}
+
+// later says whether at is after late, if there is such a limit.
+func (p *Pacer) later(at, late time.Time) bool { return !late.IsZero() && at.After(late) }
+
+// place takes the next place in the schedule; p.mu is held.
+func (p *Pacer) place(now time.Time) (at time.Time, t *Ticket) {
+	at = latest(now, p.next, p.until)
+	if !p.paced() {
+		return at, nil
+	}
+	costs := time.Duration(float64(time.Second) / p.allowed())
+	p.next = at.Add(costs)
+	return at, &Ticket{pacer: p, costs: costs}
+}
+
+// paced says whether there is a rate; p.mu is held.
+func (p *Pacer) paced() bool { return !math.IsInf(p.allowed(), 1) }
+
+// Paused says whether no call may be made now, whatever the rate, since the service has asked for time.
+func (p *Pacer) Paused() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Now().Before(p.until)
 }
 
 // sleep waits until at, and until no refusal stands against it.
@@ -155,6 +241,15 @@ func (p *Pacer) Succeeded() {
 	defer p.mu.Unlock()
 	p.measure(time.Now())
 	p.answered++
+	p.before = p.rate
+}
+
+// Outage takes note that the service as a whole is down: that it refused calls since it took one the last time says nothing
+// about the rate that it takes.
+func (p *Pacer) Outage() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rate = max(p.rate, p.before)
 }
 
 // measure lets what was counted fade; p.mu is held.

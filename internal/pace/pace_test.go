@@ -68,7 +68,7 @@ func callers(ctx context.Context, n int, a *api, p *pace.Pacer) *sync.WaitGroup 
 				if err != nil {
 					return
 				}
-				if p.Wait(work) != nil {
+				if p.Wait(work.Under(ctx), time.Time{}) != nil {
 					return
 				}
 				a.call(p)
@@ -124,7 +124,13 @@ func TestRetryAfter(t *testing.T) {
 		}
 		began := time.Now()
 		p.Refused(30 * time.Second)
-		if err := p.Wait(work); err != nil || time.Since(began) < 30*time.Second {
+		if _, ok := p.Try(); ok || !p.Paused() {
+			t.Error("work may begin although the service asked for time")
+		}
+		if err := p.Wait(work.Under(t.Context()), began.Add(29*time.Second)); !errors.Is(err, pace.ErrLate) || time.Since(began) > 0 {
+			t.Errorf("too late: %v after %s", err, time.Since(began))
+		}
+		if err := p.Wait(work.Under(t.Context()), began.Add(31*time.Second)); err != nil || time.Since(began) < 30*time.Second {
 			t.Errorf("called %s after the refusal: %v", time.Since(began), err)
 		}
 		began = time.Now()
@@ -157,7 +163,7 @@ func TestBegunGoesFirst(t *testing.T) {
 		synctest.Wait()
 		began := time.Now()
 		for range 3 { // the first is paid for
-			if err := p.Wait(begun); err != nil {
+			if err := p.Wait(begun.Under(t.Context()), time.Time{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -170,7 +176,7 @@ func TestBegunGoesFirst(t *testing.T) {
 		}
 		cancel()
 		crowd.Wait()
-		if err := p.Wait(ctx); !errors.Is(err, context.Canceled) {
+		if err := p.Wait(ctx, time.Time{}); !errors.Is(err, context.Canceled) {
 			t.Errorf("ended with %v", err)
 		}
 	})
@@ -195,6 +201,66 @@ func TestFree(t *testing.T) {
 		time.Sleep(6 * time.Minute)
 		if !math.IsInf(p.Rate(), 1) {
 			t.Errorf("still %g", p.Rate())
+		}
+	})
+}
+
+// Work that made no call gives its place back, so that the rate is used for calls.
+func TestReturned(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := pace.New(pace.Config{Ceiling: 10})
+		began := time.Now()
+		for range 1000 {
+			idle, err := p.Enter(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			idle.Return()
+			idle.Return() // once is enough
+		}
+		if took := time.Since(began); took > 0 {
+			t.Errorf("1000 places that were given back took %s", took)
+		}
+		for range 11 {
+			busy, err := p.Enter(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Wait(busy.Under(t.Context()), time.Time{}); err != nil {
+				t.Fatal(err)
+			}
+			busy.Return() // a call was made on it: it is not given back
+		}
+		if took := time.Since(began); took < time.Second || took > 1100*time.Millisecond {
+			t.Errorf("11 calls at 10 a second took %s", took)
+		}
+		if _, ok := p.Try(); ok {
+			t.Error("one more may begin before its time")
+		}
+		time.Sleep(100 * time.Millisecond)
+		if _, ok := p.Try(); !ok {
+			t.Error("none may begin, although its time has come")
+		}
+	})
+}
+
+// Refusals of a service that is down as a whole are no rate to be learned.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := pace.New(pace.Config{})
+		p.Succeeded()
+		for range 5 {
+			p.Refused(2 * time.Second)
+			time.Sleep(2 * time.Second)
+		}
+		if math.IsInf(p.Rate(), 1) {
+			t.Error("nothing was learned from refusals")
+		}
+		p.Outage()
+		if rate := p.Rate(); !math.IsInf(rate, 1) {
+			t.Errorf("%.1f a second after an outage, and none before", rate)
 		}
 	})
 }
