@@ -69,7 +69,8 @@ be reached, and the share of it is told, of all events from the first result to 
 It exits 1 if an event was lost, out of order, or had its effect twice. --json fields: events_per_second,
 share_of_bare_client, order_inversions, duplicate_effects, p50_ms, p99_ms, cpu_seconds_per_1000_events,
 peak_memory_bytes, bare_client_per_second, most_in_flight, mean_in_flight, repeated_calls, lost_events, other_results,
-state_objects, heap_bytes, bytes_per_object, memory_series (what was resident as events got done), took_seconds, and the
+gc_share_of_cpu, allocations_per_event, allocated_bytes_per_event (what is allocated does not depend on how busy the machine
+is), state_objects, heap_bytes, bytes_per_object, memory_series (what was resident as events got done), took_seconds, and the
 options. With --skew: order_limit_seconds, order_permits_per_second, share_of_order_limit. With --runs above 1 numbers are
 medians, counts of broken promises are sums, and there are spread (least and most) and run_reports. With --pairs: those
 of the runs with the blocked customer, pairs, and slow_down_percent.`

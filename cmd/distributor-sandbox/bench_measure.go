@@ -119,7 +119,7 @@ func (b *bench) throughput(ctx context.Context, running *child, results *tail) e
 	r.EventsPerSecond = middleRate(times)
 	r.TookSeconds = time.Duration(times[len(times)-1] - times[0]).Seconds()
 	r.MeanInFlight = busy.mean()
-	r.CPUPer1000 = u.CPUSeconds / float64(n) * 1000
+	r.spent(u.spent, n)
 	r.PeakBytes, r.HeapBytes, r.Memory = float64(u.PeakBytes), float64(u.HeapBytes), memory.points
 	if b.cmd.Skew > 1 {
 		r.OrderLimitSeconds = float64(b.load.busiest()) * b.cmd.Latency.Seconds()

@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
-	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -97,9 +96,9 @@ type benchBridgeCmd struct {
 
 // usage is what a bridge has used.
 type usage struct {
-	CPUSeconds float64 `json:"cpu_seconds"` // user and system, since it began to run
-	PeakBytes  int64   `json:"peak_bytes"`  // resident, since the process began
-	HeapBytes  int64   `json:"heap_bytes"`  // on the heap, without garbage, more than before it began to run
+	spent
+	PeakBytes int64 `json:"peak_bytes"` // resident, since the process began
+	HeapBytes int64 `json:"heap_bytes"` // on the heap, without garbage, more than before it began to run
 }
 
 const orderUsage = "usage"
@@ -117,7 +116,7 @@ func (c *benchBridgeCmd) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	heap := heapInUse()
-	before, err := processorTime()
+	before, err := spentSoFar()
 	if err != nil {
 		return err
 	}
@@ -166,8 +165,8 @@ func (c *benchBridgeCmd) startProfile() error {
 	return pprof.StartCPUProfile(f)
 }
 
-func (c *benchBridgeCmd) used(before time.Duration, heap int64) (usage, error) {
-	now, err := processorTime()
+func (c *benchBridgeCmd) used(before spent, heap int64) (usage, error) {
+	now, err := spentSoFar()
 	if err != nil {
 		return usage{}, err
 	}
@@ -186,14 +185,5 @@ func (c *benchBridgeCmd) used(before time.Duration, heap int64) (usage, error) {
 			return usage{}, fmt.Errorf("write the profile: %w", err)
 		}
 	}
-	return usage{CPUSeconds: (now - before).Seconds(), PeakBytes: peak, HeapBytes: max(0, heapInUse()-heap)}, nil
-}
-
-// processorTime is what this process has used, user and system.
-func processorTime() (time.Duration, error) {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0, fmt.Errorf("ask for the processor time: %w", err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), nil
+	return usage{spent: now.since(before), PeakBytes: peak, HeapBytes: max(0, heapInUse()-heap)}, nil
 }

@@ -18,6 +18,9 @@ type benchReport struct {
 	P50             float64 `json:"p50_ms"`
 	P99             float64 `json:"p99_ms"`
 	CPUPer1000      float64 `json:"cpu_seconds_per_1000_events"`
+	GCShare         float64 `json:"gc_share_of_cpu"`
+	Allocations     float64 `json:"allocations_per_event"`
+	AllocatedBytes  float64 `json:"allocated_bytes_per_event"`
 	PeakBytes       float64 `json:"peak_memory_bytes"`
 	BarePerSecond   float64 `json:"bare_client_per_second"`
 	MostInFlight    float64 `json:"most_in_flight"` // as the API saw it
@@ -53,6 +56,12 @@ func newBenchReport(c *BenchCmd) benchReport {
 		Events: c.Events, Customers: c.Customers, Skew: c.Skew, Partitions: c.Partitions, InFlight: c.InFlight,
 		LatencyMS: ms(c.Latency), BlockedCustomer: c.BlockedCustomer,
 	}
+}
+
+// spent takes over what the bridge has used up for n events.
+func (r *benchReport) spent(s spent, n int) {
+	r.CPUPer1000, r.GCShare = s.CPUSeconds/float64(n)*1000, s.GCSeconds/s.CPUSeconds
+	r.Allocations, r.AllocatedBytes = float64(s.Allocations)/float64(n), float64(s.AllocatedBytes)/float64(n)
 }
 
 // saw takes over what the API saw, of events that have a result.

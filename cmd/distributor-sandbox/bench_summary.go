@@ -28,7 +28,8 @@ type benchPair struct {
 func (r *benchReport) figures() map[string]*float64 {
 	return map[string]*float64{
 		"events_per_second": &r.EventsPerSecond, "share_of_bare_client": &r.ShareOfBare, "p50_ms": &r.P50, "p99_ms": &r.P99,
-		"cpu_seconds_per_1000_events": &r.CPUPer1000, "peak_memory_bytes": &r.PeakBytes,
+		"cpu_seconds_per_1000_events": &r.CPUPer1000, "gc_share_of_cpu": &r.GCShare,
+		"allocations_per_event": &r.Allocations, "allocated_bytes_per_event": &r.AllocatedBytes, "peak_memory_bytes": &r.PeakBytes,
 		"bare_client_per_second": &r.BarePerSecond, "most_in_flight": &r.MostInFlight, "mean_in_flight": &r.MeanInFlight,
 		"latency_at_events_per_second": &r.LatencyAt, "took_seconds": &r.TookSeconds, "state_objects": &r.StateObjects,
 		"heap_bytes": &r.HeapBytes, "bytes_per_object": &r.BytesPerObject, "order_limit_seconds": &r.OrderLimitSeconds,
@@ -126,6 +127,8 @@ func (s *benchSummary) tell(t terminal, asJSON bool) error {
 	row("lost", "%d", r.Lost)
 	row("inbox to result", "p50 %.0f ms, p99 %.0f%s ms, at %.0f events/s", r.P50, r.P99, s.spread("p99_ms", "%.0f"), r.LatencyAt)
 	row("processor", "%.3f%s s per 1,000 events", r.CPUPer1000, s.spread("cpu_seconds_per_1000_events", "%.3f"))
+	row("", "%.0f %% of it in the garbage collector; %.0f allocations, %.1f KB an event",
+		r.GCShare*100, r.Allocations, r.AllocatedBytes/1e3)
 	row("memory", "%.0f MB at most%s", r.PeakBytes/1e6, s.resident())
 	row("state", "%.0f objects, %.0f bytes of heap each, all else that it keeps included", r.StateObjects, r.BytesPerObject)
 	return w.Flush()

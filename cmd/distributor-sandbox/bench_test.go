@@ -236,6 +236,7 @@ func TestBench(t *testing.T) {
 	for _, name := range []string{
 		"events_per_second", "share_of_bare_client", "p50_ms", "p99_ms", "cpu_seconds_per_1000_events", "peak_memory_bytes",
 		"bare_client_per_second", "share_of_order_limit", "order_permits_per_second", "most_in_flight", "state_objects",
+		"allocations_per_event", "allocated_bytes_per_event",
 	} {
 		if n, ok := r[name].(float64); !ok || n <= 0 {
 			t.Errorf("%s: %v", name, r[name])
