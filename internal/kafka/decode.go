@@ -1,7 +1,9 @@
 package kafka
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/binary"
 	"slices"
 
 	"github.com/segmentio/kafka-go/protocol"
@@ -20,79 +22,117 @@ type answer struct {
 	err      error
 }
 
-// decode gives the records at and after offset. Brokers answer with whole batches, so it leaves out what is before;
-// kafka-go's own readers also give control records, records of aborted transactions, and, of a batch of which
-// compaction has left nothing at or after the wanted offset, the same for ever.
-func decode(tp TopicPartition, p *fetch.ResponsePartition, offset int64, committed bool) answer {
-	a := answer{next: offset, high: p.HighWatermark, stable: p.LastStableOffset, logStart: p.LogStartOffset}
-	if a.err = code(p.ErrorCode); a.err != nil {
+// decode gives the records at and after offset. Brokers answer with whole batches, so it leaves out what is before, and
+// control records and those of aborted transactions.
+func decode(p *given, offset int64, committed bool) answer {
+	a := answer{next: offset, high: p.high, stable: p.stable, logStart: p.logStart}
+	if a.err = code(p.code); a.err != nil {
 		return a
 	}
-	aborted := newAborted(p.AbortedTransactions)
-	for _, batch := range batches(p.RecordSet.Records) {
+	aborted := newAborted(p.aborted)
+	a.records = make([]Record, 0, count(p.set))
+	for set := p.set; a.err == nil; {
+		batch, magic := cut(&set)
+		if batch == nil {
+			break
+		}
 		a.data = true
-		switch b := batch.(type) {
-		case *protocol.ControlBatch:
-			aborted.reach(b.BaseOffset)
-			a.control(b, aborted)
-			a.next = max(a.next, b.BaseOffset+1)
-		case *protocol.RecordBatch:
-			aborted.reach(b.BaseOffset)
-			skip := committed && b.Attributes.Transactional() && aborted.open[b.ProducerID]
-			a.take(tp, b, identity{b.ProducerID, b.ProducerEpoch}, skip)
-			a.next = max(a.next, b.BaseOffset+1)
-		default:
-			a.take(tp, b, identity{-1, -1}, false)
+		if magic < 2 {
+			a.err = a.old(p.tp, batch)
+			continue
 		}
-		if a.err != nil {
-			return a
-		}
+		a.err = a.batch(p.tp, batch, aborted, committed)
 	}
-	if a.data && a.next == offset {
-		a.next++ // a batch with nothing at or after offset: where it ends, kafka-go does not tell
+	if a.err == nil && a.data && a.next == offset {
+		a.next++ // a batch of an old format with nothing at or after offset: where it ends, it does not tell
 	}
 	return a
 }
 
-// take adds a batch's records from a.next on; with skip it only counts them.
-func (a *answer) take(tp TopicPartition, batch protocol.RecordReader, who identity, skip bool) {
+// cut takes the first batch from a record set; nil if there is none, or only a beginning, as brokers may end with.
+func cut(set *[]byte) (batch []byte, magic byte) {
+	const atMagic = 16
+	b := *set
+	if len(b) <= atMagic {
+		return nil, 0
+	}
+	length := int64(int32(binary.BigEndian.Uint32(b[atLength:])))
+	end := atLength + 4 + length
+	if end <= atMagic || end > int64(len(b)) {
+		return nil, 0
+	}
+	*set = b[end:]
+	return b[:end:end], b[atMagic]
+}
+
+// count gives how many records a set may have: room for them is made at once.
+func count(set []byte) (n int) {
+	const atCount, least = 57, 7 // bytes of a record; compressed ones may take less
+	most := len(set) / least
 	for {
-		r, err := batch.ReadRecord()
-		if err != nil { // io.EOF: kafka-go has read all of the batch before
-			return
+		switch batch, magic := cut(&set); {
+		case batch == nil:
+			return min(n, most)
+		case magic < 2 || len(batch) < batchHeader:
+			n++
+		default:
+			n += int(binary.BigEndian.Uint32(batch[atCount:]))
 		}
-		if skip || r.Offset < a.next {
-			closeRecord(r)
-			a.next = max(a.next, r.Offset+1)
-			continue
-		}
-		key, err := readBytes(r.Key)
-		value, err2 := readBytes(r.Value)
-		if a.err = cmp.Or(err, err2); a.err != nil {
-			return
-		}
-		a.records = append(a.records, Record{
-			Topic: tp.Topic, Partition: tp.Partition, Offset: r.Offset, Time: r.Time,
-			Key: key, Value: value, Headers: headers(r.Headers),
-			ProducerID: who.id, ProducerEpoch: who.epoch,
-		})
-		a.next = r.Offset + 1
 	}
 }
 
-// control steps over markers, and ends the aborted transactions that they end.
-func (a *answer) control(b *protocol.ControlBatch, aborted *aborted) {
-	for {
-		r, err := b.ReadRecord()
+// batch adds what a batch has at and after a.next.
+func (a *answer) batch(tp TopicPartition, raw []byte, aborted *aborted, committed bool) error {
+	b, err := readBatch(raw)
+	if err != nil {
+		return err
+	}
+	aborted.reach(b.base)
+	switch {
+	case b.is(control):
+		ends, err := b.abort()
 		if err != nil {
-			return
+			return err
 		}
-		a.next = max(a.next, r.Offset+1)
-		const abort = 0
-		if marker, err := protocol.ReadControlRecord(r); err == nil && marker.Type == abort {
-			delete(aborted.open, b.ProducerID)
+		if ends {
+			delete(aborted.open, b.who.id)
+		}
+	case committed && b.is(transactional) && aborted.open[b.who.id]:
+	default:
+		if err := a.take(tp, &b); err != nil {
+			return err
 		}
 	}
+	a.next = max(a.next, b.end)
+	return nil
+}
+
+// old adds a message, or several compressed ones, as logs hold them that were written before Kafka 0.11: kafka-go reads it.
+func (a *answer) old(tp TopicPartition, raw []byte) error {
+	var set protocol.RecordSet
+	if _, err := set.ReadFrom(bytes.NewReader(append(binary.BigEndian.AppendUint32(nil, uint32(len(raw))), raw...))); err != nil {
+		return err
+	}
+	for set.Records != nil {
+		r, err := set.Records.ReadRecord()
+		if err != nil { // io.EOF: kafka-go has read all of it before
+			break
+		}
+		key, err := readBytes(r.Key)
+		value, err2 := readBytes(r.Value)
+		if err := cmp.Or(err, err2); err != nil {
+			return err
+		}
+		if r.Offset < a.next {
+			continue
+		}
+		a.records = append(a.records, Record{
+			Topic: tp.Topic, Partition: tp.Partition, Offset: r.Offset, Time: r.Time, Key: key, Value: value,
+			ProducerID: -1, ProducerEpoch: -1,
+		})
+		a.next = r.Offset + 1
+	}
+	return nil
 }
 
 // aborted knows which producers are, at a place of the log, within a transaction that was aborted.
@@ -116,16 +156,6 @@ func (a *aborted) reach(offset int64) {
 	}
 }
 
-func batches(r protocol.RecordReader) []protocol.RecordReader {
-	switch r := r.(type) {
-	case nil:
-		return nil
-	case *protocol.RecordStream:
-		return r.Records
-	}
-	return []protocol.RecordReader{r}
-}
-
 // readBytes copies out of kafka-go's pages, and gives them back.
 func readBytes(b protocol.Bytes) ([]byte, error) {
 	if b == nil {
@@ -133,24 +163,4 @@ func readBytes(b protocol.Bytes) ([]byte, error) {
 	}
 	defer func() { _ = b.Close() }() // never fails
 	return protocol.ReadAll(b)
-}
-
-func closeRecord(r *protocol.Record) {
-	if r.Key != nil {
-		_ = r.Key.Close()
-	}
-	if r.Value != nil {
-		_ = r.Value.Close()
-	}
-}
-
-func headers(hs []protocol.Header) []Header {
-	if len(hs) == 0 {
-		return nil
-	}
-	out := make([]Header, len(hs))
-	for i, h := range hs {
-		out[i] = Header{Key: h.Key, Value: h.Value}
-	}
-	return out
 }

@@ -42,34 +42,22 @@ func (c *Client) fetch(ctx context.Context, places []place, cfg FetcherConfig) (
 		}
 		req.Topics = append(req.Topics, fetch.RequestTopic{Topic: p.tp.Topic, Partitions: []fetch.RequestPartition{part}})
 	}
-	m, err := c.sendWithin(ctx, cfg.MaxWait+c.cfg.Timeout, req)
+	m, err := c.sendWithin(ctx, cfg.MaxWait+c.cfg.Timeout, &fetchRequest{
+		Request: req, clientID: c.cfg.ClientID, places: places, committed: cfg.ReadCommitted,
+	})
 	if err != nil {
 		return nil, err
 	}
-	res := m.(*fetch.Response)
-	if res.ErrorCode != 0 {
-		return nil, code(res.ErrorCode)
+	res := m.(*fetchRequest)
+	if res.err != nil {
+		return nil, res.err
 	}
-	given := make(map[TopicPartition]*fetch.ResponsePartition)
-	for i := range res.Topics {
-		for j := range res.Topics[i].Partitions {
-			p := &res.Topics[i].Partitions[j]
-			given[TopicPartition{res.Topics[i].Topic, int(p.Partition)}] = p
-		}
-	}
-	answers := make([]answer, len(places))
 	for i, p := range places {
-		g := given[p.tp]
-		if g == nil {
-			answers[i] = answer{none: true, next: p.offset, high: -1, stable: -1, logStart: -1}
-			continue
-		}
-		answers[i] = decode(p.tp, g, p.offset, cfg.ReadCommitted)
-		if errors.Is(answers[i].err, ErrOutOfRange) {
-			c.explain(ctx, p, &answers[i])
+		if a := &res.answers[i]; errors.Is(a.err, ErrOutOfRange) {
+			c.explain(ctx, p, a)
 		}
 	}
-	return answers, nil
+	return res.answers, nil
 }
 
 // explain adds the log's bounds, which brokers leave out, to an answer that an offset is out of range.

@@ -62,6 +62,28 @@ func (c *cursor) count(size int) int {
 	return n
 }
 
+// varint gives a number of variable length, as lengths and counts are; varint64 gives one that may be large.
+func (c *cursor) varint() int { return int(int32(c.varint64())) }
+
+func (c *cursor) varint64() int64 {
+	v, n := binary.Varint(c.b)
+	if n <= 0 {
+		c.b, c.err = nil, errMalformed
+		return 0
+	}
+	c.b = c.b[n:]
+	return v
+}
+
+// bytes gives what has its length in front; null, of length −1, is nil, and what is empty is not.
+func (c *cursor) bytes() []byte {
+	n := c.varint()
+	if n < 0 {
+		return nil
+	}
+	return c.next(n)
+}
+
 func appendText(b []byte, s string) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(len(s)))
 	return append(b, s...)
@@ -82,15 +104,24 @@ func finishRequest(b []byte) { binary.BigEndian.PutUint32(b, uint32(len(b)-4)) }
 
 // readAnswer reads one answer, of at most limit bytes, without its header.
 func readAnswer(r io.Reader, limit int) ([]byte, error) {
+	size, err := readHeader(r, limit)
+	if err != nil {
+		return nil, err
+	}
+	body := make([]byte, size)
+	_, err = io.ReadFull(r, body)
+	return body, err
+}
+
+// readHeader reads an answer's header, and gives how many bytes follow.
+func readHeader(r io.Reader, limit int) (int, error) {
 	var head [8]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, err
+		return 0, err
 	}
 	size := int(int32(binary.BigEndian.Uint32(head[:])))
 	if size < 4 || size > limit || binary.BigEndian.Uint32(head[4:]) != correlation {
-		return nil, errMalformed
+		return 0, errMalformed
 	}
-	body := make([]byte, size-4)
-	_, err := io.ReadFull(r, body)
-	return body, err
+	return size - 4, nil
 }
