@@ -196,14 +196,14 @@ func (b *Bridge) close() {
 
 // report writes the one log line of an event, and tells whoever embeds the bridge. IDs only: no personal data.
 func (b *Bridge) report(r consumer.Report) {
-	line := b.cfg.Log.Info()
+	level := zerolog.InfoLevel
 	if r.Stage == consumer.StageIntake && r.Error == nil {
-		line = b.cfg.Log.Debug() // the event's one line comes when it is done
+		level = zerolog.DebugLevel // the event's one line comes when it is done
 	}
 	if r.Error != nil && r.Verdict != outcome.Done && r.Verdict != outcome.Waiting && r.Error.Reason != outcome.Paused {
-		line = b.cfg.Log.Warn()
+		level = zerolog.WarnLevel
 	}
-	line = line.Str("stage", r.Stage).Str("event_id", r.Event.ID).Str("event_source", r.Event.Source).
+	line := b.cfg.Log.WithLevel(level).Str("stage", r.Stage).Str("event_id", r.Event.ID).Str("event_source", r.Event.Source).
 		Str("event_type", r.Event.Type).Str("customer", r.Event.Customer).Int64("offset", r.Offset).
 		Stringer("outcome", r.Verdict).Dur("took_ms", r.Took)
 	if r.Follow != "" {
