@@ -134,20 +134,33 @@ func nextSequence(sequence int32, n int) int32 {
 	return int32((int64(sequence) + int64(n)) & math.MaxInt32)
 }
 
-// spare is memory of batches that nobody reads any more: acknowledged ones.
-var spare sync.Pool
+// spare is memory of batches that nobody reads any more, acknowledged ones: of small ones, as state writes, and of large ones, as
+// intake does.
+var spare, spareLarge sync.Pool
+
+const (
+	smallBatch  = 32 << 10  // bytes of a batch
+	largestKept = 512 << 10 // no larger one is kept
+)
 
 // emptyBatch gives memory for a batch of so many bytes.
 func emptyBatch(size int) []byte {
-	if b, ok := spare.Get().(*[]byte); ok && cap(*b) >= size {
+	pool, least := &spare, 4<<10
+	if size > smallBatch {
+		pool, least = &spareLarge, 128<<10
+	}
+	if b, ok := pool.Get().(*[]byte); ok && cap(*b) >= size {
 		return (*b)[:0]
 	}
-	return make([]byte, 0, max(size, 4<<10))
+	return make([]byte, 0, max(size, least))
 }
 
 // reuse gives the memory of an acknowledged batch back. Not of any other: kafka-go may read it after the request is given up.
 func reuse(batch []byte) {
-	if cap(batch) <= 64<<10 {
+	switch {
+	case cap(batch) <= smallBatch:
 		spare.Put(&batch)
+	case cap(batch) <= largestKept:
+		spareLarge.Put(&batch)
 	}
 }
