@@ -199,15 +199,19 @@ func (m *memory) tidy() {
 	used := m.used
 	m.used = nil
 	m.mu.Unlock()
-	var again []ref
+	again := used[:0] // what has been looked at is not needed any more
 	for _, at := range used {
 		if !m.settle(at) {
 			again = append(again, at)
 		}
 	}
+	clear(used[len(again):])
+	if len(again) < cap(again)/4 {
+		again = slices.Clone(again) // it was once long
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.used = append(m.used, again...)
+	m.used = append(again, m.used...)
 }
 
 // settle takes the outcome from a record whose offset is committed, and lays it to rest if it is quiet then. done is false
@@ -268,10 +272,13 @@ func (c *customer) lay(key, at string) (known bool) {
 // resting gives a record as it is kept at rest. value is how the topic holds it; nil if that holds more.
 func resting(key string, r *Record, value []byte) string {
 	if value == nil {
+		room := rooms.Get().(*room)
+		defer room.leave()
 		var err error
-		if value, err = r.encode(nil); err != nil {
+		if value, err = r.encode(room.bytes); err != nil {
 			panic(err) // it has been written
 		}
+		room.bytes = value
 	}
 	var b strings.Builder
 	b.Grow(len(key) + 1 + len(value))

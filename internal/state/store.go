@@ -20,7 +20,6 @@
 package state
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -331,18 +330,17 @@ func (s *Store) Committed(offset int64) { s.memory.commit(offset) }
 // records belong to the Store from then on. After an error the partition has to be given up.
 func (s *Store) Write(ctx context.Context, customer string, entries ...Entry) error {
 	now := time.Now()
-	batch := make([]kafka.Record, len(entries))
-	for i, e := range entries {
-		record, err := s.encoded(customer, e)
-		if err != nil {
+	r := rooms.Get().(*room)
+	for _, e := range entries {
+		if err := s.encode(r, customer, e); err != nil {
 			return fmt.Errorf("encode state: %w", err)
 		}
-		batch[i] = record
 	}
-	offsets, err := s.producer.Produce(ctx, batch...)
+	offsets, err := s.producer.Produce(ctx, r.batch...)
 	if err != nil {
-		return fmt.Errorf("write state %s/%d: %w", s.cfg.Topic, s.cfg.Partition, err)
+		return fmt.Errorf("write state %s/%d: %w", s.cfg.Topic, s.cfg.Partition, err) // Kafka's client may keep r
 	}
+	r.leave()
 	s.prove(now, offsets)
 	s.memory.mu.Lock()
 	defer s.memory.mu.Unlock()
@@ -352,19 +350,34 @@ func (s *Store) Write(ctx context.Context, customer string, entries ...Entry) er
 	return nil
 }
 
-// rooms are buffers to encode in: how long a record is, is known only then.
-var rooms = sync.Pool{New: func() any { return new([]byte) }}
+// room is memory to encode in. How long a record is, is known only then, and nobody needs its bytes once it is written.
+type room struct {
+	bytes []byte
+	batch []kafka.Record
+}
 
-// encoded gives the record of an entry: key and value in one piece of memory.
-func (s *Store) encoded(customer string, e Entry) (kafka.Record, error) {
-	room := rooms.Get().(*[]byte)
-	defer rooms.Put(room)
-	buf := append(append(append((*room)[:0], customer...), '/'), e.Key...)
+var rooms = sync.Pool{New: func() any { return new(room) }}
+
+// leave gives the room back, unless a rare large record has made it large.
+func (r *room) leave() {
+	if cap(r.bytes) <= 64<<10 {
+		r.bytes, r.batch = r.bytes[:0], r.batch[:0]
+		rooms.Put(r)
+	}
+}
+
+// encode adds the record of an entry: key and value in one piece of memory. Should that grow, the records before keep what
+// they had.
+func (s *Store) encode(r *room, customer string, e Entry) error {
+	from := len(r.bytes)
+	buf := append(append(append(r.bytes, customer...), '/'), e.Key...)
 	n := len(buf)
 	buf, err := e.Record.encode(buf)
-	*room = buf
-	buf = bytes.Clone(buf) // Kafka's client may keep it after an error
-	return kafka.Record{Topic: s.cfg.Topic, Partition: s.cfg.Partition, Key: buf[:n:n], Value: buf[n:]}, err
+	r.bytes = buf
+	r.batch = append(r.batch, kafka.Record{
+		Topic: s.cfg.Topic, Partition: s.cfg.Partition, Key: buf[from:n:n], Value: buf[n:len(buf):len(buf)],
+	})
+	return err
 }
 
 // Close waits for writes under way, or until ctx ends.
