@@ -17,7 +17,6 @@ import (
 	"distributor-bridge/internal/kafka"
 	"distributor-bridge/internal/outcome"
 	"distributor-bridge/internal/state"
-	"distributor-bridge/producer"
 	"distributor-bridge/schemas"
 )
 
@@ -79,7 +78,7 @@ func (w *world) command(typ string, pauses ...string) []kafka.Record {
 	for n := range records {
 		value, headers := e.Binary()
 		records[n] = kafka.Record{
-			Topic: w.cfg.Inbox, Partition: n, Key: []byte(schemas.CommandKey), Value: value, Headers: producer.Headers(headers),
+			Topic: w.cfg.Inbox, Partition: n, Key: []byte(schemas.CommandKey), Value: value, Headers: headers,
 		}
 	}
 	return records

@@ -48,11 +48,7 @@ func (b *batch) fits(customer string, from *kafka.Record) bool {
 
 // add adds an event as the inbox holds it: binary mode, with where it came from.
 func (b *batch) add(e schemas.Event, from *kafka.Record) {
-	value, attributes := e.Binary()
-	headers := make([]kafka.Header, 0, len(attributes)+4)
-	for _, h := range attributes {
-		headers = append(headers, kafka.Header(h))
-	}
+	value, headers := e.Binary()
 	headers = append(headers,
 		kafka.Header{Key: producer.HeaderSourceTopic, Value: b.topic},
 		kafka.Header{Key: producer.HeaderSourcePartition, Value: b.number},

@@ -25,7 +25,7 @@ func (w *world) give(d *desk, name string, data any) (current bool) {
 	}
 	value, headers := e.Binary()
 	w.write(kafka.Record{
-		Topic: w.cfg.Inbox, Partition: w.partition("c1"), Key: []byte("c1"), Value: value, Headers: producer.Headers(headers),
+		Topic: w.cfg.Inbox, Partition: w.partition("c1"), Key: []byte("c1"), Value: value, Headers: headers,
 	})
 	var done []consumer.Report
 	w.until("the command is done", func() bool {

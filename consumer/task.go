@@ -368,10 +368,5 @@ func stamp() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
 // decode reads the envelope of a Kafka record.
 func decode(contract *schemas.Contract, record kafka.Record) (schemas.Event, error) {
-	var usual [16]schemas.Header // stays on the stack
-	headers := usual[:0]
-	for _, h := range record.Headers {
-		headers = append(headers, schemas.Header(h))
-	}
-	return contract.Decode(record.Value, headers)
+	return contract.Decode(record.Value, record.Headers)
 }

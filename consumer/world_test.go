@@ -213,7 +213,7 @@ func (w *world) redeemed(customer, redemption, id string) schemas.Event {
 // record gives an event as upstream writes it, in binary mode.
 func (w *world) record(e schemas.Event) kafka.Record {
 	value, headers := e.Binary()
-	return kafka.Record{Topic: w.up, Value: value, Headers: producer.Headers(headers)}
+	return kafka.Record{Topic: w.up, Value: value, Headers: headers}
 }
 
 // emit writes events to upstream's topic, into its first partition: in that order.
@@ -281,11 +281,7 @@ func (w *world) published() []schemas.Event {
 	w.t.Helper()
 	var events []schemas.Event
 	for _, r := range w.read(w.results) {
-		var headers []schemas.Header
-		for _, h := range r.Headers {
-			headers = append(headers, schemas.Header(h))
-		}
-		e, err := w.contract.Decode(r.Value, headers)
+		e, err := w.contract.Decode(r.Value, r.Headers)
 		if err == nil {
 			err = w.contract.ValidateResult(e)
 		}

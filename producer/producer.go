@@ -52,7 +52,7 @@ func (p *Producer) Results(ctx context.Context, customer string, results ...sche
 		value, headers := event.Binary()
 		records = append(records, kafka.Record{
 			Topic: p.cfg.Results, Partition: kafka.Partition(key, p.cfg.Partitions),
-			Key: key, Value: value, Headers: Headers(headers),
+			Key: key, Value: value, Headers: headers,
 		})
 	}
 	if _, err := p.cfg.Kafka.Produce(ctx, records...); err != nil {
@@ -178,13 +178,4 @@ func (p *Producer) letter(l Letter) kafka.Record {
 	add(HeaderReplays, replays)
 	add(HeaderVersion, p.cfg.Version)
 	return record
-}
-
-// Headers gives an event's headers as Kafka's.
-func Headers(headers []schemas.Header) []kafka.Header {
-	out := make([]kafka.Header, len(headers))
-	for i, h := range headers {
-		out[i] = kafka.Header(h)
-	}
-	return out
 }

@@ -112,11 +112,7 @@ func TestResultsOfAllTypes(t *testing.T) {
 		if string(r.Key) != "customer-42" || r.Partition != kafka.Partition(r.Key, partitions) {
 			t.Errorf("key %q in partition %d", r.Key, r.Partition)
 		}
-		headers := make([]schemas.Header, len(r.Headers))
-		for i, h := range r.Headers {
-			headers[i] = schemas.Header(h)
-		}
-		e, err := b.contract.Decode(r.Value, headers)
+		e, err := b.contract.Decode(r.Value, r.Headers)
 		if err == nil {
 			err = b.contract.ValidateResult(e)
 		}

@@ -10,8 +10,8 @@ import (
 // Binary gives the event as a Kafka record's value and headers in binary mode: the data as it is, and a header ce_… for
 // each attribute. The headers' order is fixed, so the same event gives the same bytes.
 func (e Event) Binary() (value []byte, headers []Header) {
-	headers = make([]Header, 0, usualHeaders+len(e.Extensions))
-	values := make([]byte, 0, usualHeaders*usualValue) // of all headers, one behind the other
+	headers = make([]Header, 0, usualHeaders)
+	values := make([]byte, 0, usualValues) // of all headers, one behind the other
 	add := func(key, value string) bool {
 		start := len(values)
 		values = append(values, value...) // should it grow, the headers before keep what they had
@@ -23,10 +23,10 @@ func (e Event) Binary() (value []byte, headers []Header) {
 	return e.Data, headers
 }
 
-// What an event's headers usually are at most: how many, and how long the value of one.
+// What an event's headers usually are at most: how many, with those that the inbox has more, and how long all values together.
 const (
-	usualHeaders = 10
-	usualValue   = 24
+	usualHeaders = 14
+	usualValues  = 240
 )
 
 // Structured gives the event as a Kafka record's value and headers in structured mode: all of it one JSON object, its

@@ -25,8 +25,9 @@ type Event struct {
 	Extensions      map[string]string // all other extensions in their canonical text; nil if none
 }
 
-// Header is a header of a Kafka record.
-type Header struct {
+// Header is a header of a Kafka record. It is a name for what internal/kafka calls its Header, so that neither package has to
+// know the other, and nobody to copy lists of the one into lists of the other.
+type Header = struct {
 	Key   string
 	Value []byte
 }

@@ -86,11 +86,7 @@ func (tg *target) records(topic string) []kafka.Record {
 }
 
 func (tg *target) decode(r kafka.Record) (schemas.Event, error) {
-	headers := make([]schemas.Header, len(r.Headers))
-	for i, h := range r.Headers {
-		headers[i] = schemas.Header(h)
-	}
-	return tg.contract.Decode(r.Value, headers)
+	return tg.contract.Decode(r.Value, r.Headers)
 }
 
 func TestEmitSamples(t *testing.T) {

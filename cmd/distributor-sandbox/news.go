@@ -49,11 +49,7 @@ type news struct {
 // resultOf reads a record of the results topic.
 func resultOf(contract *schemas.Contract, r kafka.Record) news {
 	n := news{Kind: newsOther, At: r.Time.UTC(), Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
-	headers := make([]schemas.Header, len(r.Headers))
-	for i, h := range r.Headers {
-		headers[i] = schemas.Header(h)
-	}
-	e, err := contract.Decode(r.Value, headers)
+	e, err := contract.Decode(r.Value, r.Headers)
 	if err != nil {
 		return n
 	}

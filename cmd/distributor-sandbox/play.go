@@ -257,11 +257,7 @@ func (d *demo) take(r kafka.Record) {
 		d.takeDead(r)
 		return
 	}
-	headers := make([]schemas.Header, len(r.Headers))
-	for i, h := range r.Headers {
-		headers[i] = schemas.Header(h)
-	}
-	e, err := d.contract.Decode(r.Value, headers)
+	e, err := d.contract.Decode(r.Value, r.Headers)
 	if err == nil {
 		err = d.contract.ValidateResult(e)
 	}

@@ -168,11 +168,7 @@ func (s *shelf) credited(order string, partition int) kafka.Record {
 		s.t.Fatal(err)
 	}
 	value, headers := e.Binary()
-	r := kafka.Record{Topic: s.results, Partition: partition, Key: []byte("c"), Value: value}
-	for _, h := range headers {
-		r.Headers = append(r.Headers, kafka.Header(h))
-	}
-	return r
+	return kafka.Record{Topic: s.results, Partition: partition, Key: []byte("c"), Value: value, Headers: headers}
 }
 
 // What comes while it follows is shown as it comes; a signal is its usual end.

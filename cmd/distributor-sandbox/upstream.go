@@ -81,10 +81,7 @@ func (u *upstream) record(topic string, e schemas.Event) kafka.Record {
 
 // raw gives a record with that value. Without a customer it has no key, and the event's ID spreads it.
 func (u *upstream) raw(topic, customer, id string, value []byte, headers []schemas.Header) kafka.Record {
-	r := kafka.Record{Topic: topic, Value: value, Headers: make([]kafka.Header, len(headers))}
-	for i, h := range headers {
-		r.Headers[i] = kafka.Header(h)
-	}
+	r := kafka.Record{Topic: topic, Value: value, Headers: headers}
 	if customer != "" {
 		r.Key = []byte(customer)
 		r.Partition = kafka.Partition(r.Key, u.partitions[topic])

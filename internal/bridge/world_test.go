@@ -239,10 +239,7 @@ func (w *world) emit(events ...schemas.Event) {
 
 func (w *world) write(value []byte, headers []schemas.Header) {
 	w.t.Helper()
-	r := kafka.Record{Topic: w.upstream, Partition: 1, Key: []byte("upstream's own"), Value: value}
-	for _, h := range headers {
-		r.Headers = append(r.Headers, kafka.Header(h))
-	}
+	r := kafka.Record{Topic: w.upstream, Partition: 1, Key: []byte("upstream's own"), Value: value, Headers: headers}
 	if _, err := w.producer.Produce(context.Background(), r); err != nil {
 		w.t.Fatal(err)
 	}
@@ -297,11 +294,7 @@ func (w *world) results() []schemas.Event {
 
 func (w *world) decode(r kafka.Record) schemas.Event {
 	w.t.Helper()
-	headers := make([]schemas.Header, len(r.Headers))
-	for i, h := range r.Headers {
-		headers[i] = schemas.Header(h)
-	}
-	e, err := w.contract.Decode(r.Value, headers)
+	e, err := w.contract.Decode(r.Value, r.Headers)
 	if err != nil {
 		w.t.Fatal(err)
 	}

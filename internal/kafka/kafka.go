@@ -36,8 +36,8 @@ func (tp TopicPartition) compare(o TopicPartition) int {
 	return cmp.Or(cmp.Compare(tp.Topic, o.Topic), cmp.Compare(tp.Partition, o.Partition))
 }
 
-// Header is a record's header. A nil Value is null.
-type Header struct {
+// Header is a record's header. A nil Value is null. It is a name for a type that others may have another name for.
+type Header = struct {
 	Key   string
 	Value []byte
 }

@@ -110,11 +110,7 @@ func letterOf(contract *schemas.Contract, r kafka.Record) Letter {
 
 // look takes from the record what its headers do not tell.
 func (l *Letter) look(contract *schemas.Contract) {
-	headers := make([]schemas.Header, len(l.Headers))
-	for i, h := range l.Headers {
-		headers[i] = schemas.Header(h)
-	}
-	if e, err := contract.Decode(l.Value, headers); err == nil {
+	if e, err := contract.Decode(l.Value, l.Headers); err == nil {
 		l.Event = e
 		l.Customer, l.Subject, l.Emitted = cmp.Or(l.Customer, e.CustomerID), contract.Subject(e), e.Time
 		l.Source, l.ID, l.Type = cmp.Or(l.Source, e.Source), cmp.Or(l.ID, e.ID), cmp.Or(l.Type, e.Type)

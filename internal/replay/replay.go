@@ -160,10 +160,7 @@ func write(ctx context.Context, cfg Config, e schemas.Event) (err error) {
 	value, headers := e.Binary()
 	records := make([]kafka.Record, cfg.Partitions)
 	for n := range records {
-		records[n] = kafka.Record{Topic: cfg.Inbox, Partition: n, Key: []byte(schemas.CommandKey), Value: value}
-		for _, h := range headers {
-			records[n].Headers = append(records[n].Headers, kafka.Header(h))
-		}
+		records[n] = kafka.Record{Topic: cfg.Inbox, Partition: n, Key: []byte(schemas.CommandKey), Value: value, Headers: headers}
 	}
 	producer := cfg.Client.Producer(kafka.ProducerConfig{})
 	defer func() { err = errors.Join(err, producer.Close(ctx)) }()

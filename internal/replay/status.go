@@ -12,7 +12,6 @@ import (
 
 	"distributor-bridge/internal/attempt"
 	"distributor-bridge/internal/kafka"
-	"distributor-bridge/schemas"
 )
 
 // Status is what is known of a customer, or of one order of it.
@@ -141,11 +140,7 @@ func (d *Desk) results(ctx context.Context, customers []string, since time.Time,
 		if !slices.Contains(customers, customer) {
 			return
 		}
-		headers := make([]schemas.Header, len(rec.Headers))
-		for i, h := range rec.Headers {
-			headers[i] = schemas.Header(h)
-		}
-		e, err := d.cfg.Contract.Decode(rec.Value, headers)
+		e, err := d.cfg.Contract.Decode(rec.Value, rec.Headers)
 		if err != nil || e.Time.Before(since) {
 			return // one that is not ours tells nothing here
 		}

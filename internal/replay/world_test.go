@@ -96,7 +96,7 @@ func (w *world) die(e schemas.Event, at time.Time, change ...func(*producer.Lett
 	l := producer.Letter{
 		Record: kafka.Record{
 			Topic: "inbox", Partition: kafka.Partition([]byte(e.CustomerID), partitions), Offset: w.offset, Key: []byte(e.CustomerID),
-			Value: value, Headers: append(producer.Headers(headers), kafka.Header{Key: producer.HeaderSourceTopic, Value: []byte("orders")}),
+			Value: value, Headers: append(headers, kafka.Header{Key: producer.HeaderSourceTopic, Value: []byte("orders")}),
 		},
 		Event: e, Reason: outcome.Refused, Class: outcome.ClassClient, Step: "investment", Status: 400, Fields: []string{"units"},
 		Attempts: 1, FirstFailed: at, Failed: at,
