@@ -23,6 +23,7 @@ var policy = []row{
 	{"internal/kafka", nothing},
 	{"internal/config", nothing},
 	{"internal/ops", nothing},
+	{"internal/heap", nothing}, // for programs only: it is about the whole process
 	{"internal/webhook", only("internal/kafka")},
 
 	// Before a service of others: when to call it, and how often.
@@ -51,7 +52,7 @@ var policy = []row{
 	{"internal/bridge", only("schemas", "handlers", "consumer", "producer",
 		"internal/outcome", "internal/kafka", "internal/config", "internal/ops", "internal/attempt", "internal/distributor",
 		"internal/documents", "internal/state", "internal/replay", "internal/webhook", "internal/breaker", "internal/pace")},
-	{"cmd/distributor-bridge", only("internal/bridge", "internal/config", "internal/replay", "schemas")},
+	{"cmd/distributor-bridge", only("internal/bridge", "internal/heap", "internal/config", "internal/replay", "schemas")},
 	{"cmd/distributor-sandbox", anything},
 }
 

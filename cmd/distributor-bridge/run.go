@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"distributor-bridge/internal/bridge"
+	"distributor-bridge/internal/heap"
 )
 
 type runCommand struct {
@@ -35,6 +36,9 @@ func (c *runCommand) Run(ctx context.Context, world surroundings) error {
 		return err
 	}
 	cfg.Log = logger(cfg.Logging, world.stderr)
+	if !heap.Told(world.environ) {
+		defer heap.Room(cfg.HeapRoom())()
+	}
 	b, err := bridge.New(cfg)
 	if err != nil {
 		return err

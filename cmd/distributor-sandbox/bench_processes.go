@@ -14,6 +14,7 @@ import (
 
 	"distributor-bridge/internal/bridge"
 	"distributor-bridge/internal/broker"
+	"distributor-bridge/internal/heap"
 	"distributor-bridge/internal/sandbox"
 )
 
@@ -115,7 +116,10 @@ func (c *benchBridgeCmd) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	heap := heapInUse()
+	if !heap.Told(os.Environ()) {
+		defer heap.Room(cfg.HeapRoom())()
+	}
+	inUse := heapInUse()
 	before, err := spentSoFar()
 	if err != nil {
 		return err
@@ -127,7 +131,7 @@ func (c *benchBridgeCmd) Run(ctx context.Context, t terminal) error {
 		if order != orderUsage {
 			return
 		}
-		u, err := c.used(before, heap)
+		u, err := c.used(before, inUse)
 		if err == nil {
 			err = say(t.stdout, u)
 		}
@@ -165,7 +169,7 @@ func (c *benchBridgeCmd) startProfile() error {
 	return pprof.StartCPUProfile(f)
 }
 
-func (c *benchBridgeCmd) used(before spent, heap int64) (usage, error) {
+func (c *benchBridgeCmd) used(before spent, inUse int64) (usage, error) {
 	now, err := spentSoFar()
 	if err != nil {
 		return usage{}, err
@@ -185,5 +189,5 @@ func (c *benchBridgeCmd) used(before spent, heap int64) (usage, error) {
 			return usage{}, fmt.Errorf("write the profile: %w", err)
 		}
 	}
-	return usage{spent: now.since(before), PeakBytes: peak, HeapBytes: max(0, heapInUse()-heap)}, nil
+	return usage{spent: now.since(before), PeakBytes: peak, HeapBytes: max(0, heapInUse()-inUse)}, nil
 }

@@ -12,7 +12,8 @@ import (
 type spent struct {
 	CPUSeconds float64 `json:"cpu_seconds"` // user and system
 	// GCSeconds are those of them that the collector took, in the background and of those who allocate, as the runtime
-	// estimates it. What it does on an idle processor is left out: nobody waits for that.
+	// estimates it by the clock: too many on a machine that is busy with other things. What it does on an idle processor is
+	// left out: nobody waits for that.
 	GCSeconds      float64 `json:"gc_seconds"`
 	Allocations    uint64  `json:"allocations"` // objects on the heap
 	AllocatedBytes uint64  `json:"allocated_bytes"`

@@ -332,3 +332,6 @@ func Default() Config {
 		Logging: Logging{Level: "info", Format: "auto"},
 	}
 }
+
+// HeapRoom is how much garbage a bridge's process may let gather, in bytes: the more calls are in flight, the faster it comes.
+func (c *Config) HeapRoom() uint64 { return 36<<20 + uint64(c.Rules.MaxInFlight)*(40<<10) }
