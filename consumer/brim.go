@@ -7,7 +7,7 @@ func (p *partition) brim() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case !p.brimful && held >= limit:
+	case !p.brimful && held >= limit && p.next > p.highest: // what an owner before had begun is delivered first
 		p.brimful = true
 		p.source.pause()
 		p.cfg.Log.Error().Int("partition", p.number).Int("held", held).Int("limit", limit).

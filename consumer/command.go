@@ -52,9 +52,11 @@ func (p *partition) obey(ctx context.Context, l *lane, record kafka.Record) erro
 	case e.Name == schemas.TypeCommandResume:
 		current, err = p.unpause(ctx, record, e)
 	case e.Name == schemas.TypeCommandResolve:
-		current, err = with(ctx, l, e, p.resolve)
+		object := func(c schemas.CommandResolve) string { return c.Object }
+		current, report.Repeated, err = about(ctx, p, l, record, e, object, p.resolve)
 	case e.Name == schemas.TypeCommandDiscard:
-		current, err = with(ctx, l, e, p.discard)
+		object := func(c schemas.CommandDiscard) string { return c.Object }
+		current, report.Repeated, err = about(ctx, p, l, record, e, object, p.discard)
 	}
 	if err != nil {
 		return stopped(ctx, err)
@@ -67,14 +69,21 @@ func (p *partition) obey(ctx context.Context, l *lane, record kafka.Record) erro
 	return nil
 }
 
-// with does a command about something of the lane's customer with its data.
-func with[T any](ctx context.Context, l *lane, e schemas.Event,
-	do func(context.Context, *lane, T) (bool, error)) (current bool, err error) {
+// about does a command about something of the lane's customer, unless it is done already, or nothing is known of its object.
+func about[T any](ctx context.Context, p *partition, l *lane, record kafka.Record, e schemas.Event, object func(T) string,
+	do func(context.Context, *lane, int64, T) (bool, error)) (current, repeated bool, err error) {
 	data, err := schemas.Data[T](e)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
-	return do(ctx, l, data)
+	switch r := p.store.Get(l.customer, object(data)); {
+	case r == nil:
+		return false, false, nil
+	case record.Offset <= r.Seen:
+		return true, true, nil
+	}
+	current, err = do(ctx, l, record.Offset, data)
+	return current, false, err
 }
 
 // unpause lets events of a type go on, if it has paused for one of the reasons that the command names.

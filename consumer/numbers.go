@@ -133,7 +133,7 @@ var rejections = []outcome.Reason{
 	outcome.Invalid, outcome.Refused, outcome.Conflict, outcome.AmbiguousWallet, outcome.UnknownOffering,
 	outcome.PersonCompanyChange, outcome.DocumentGone, outcome.DocumentTooLarge, outcome.DocumentMismatch,
 	outcome.DocumentRefusedLink, outcome.NotRegistered, outcome.Expired, outcome.Bug, outcome.TooLarge,
-	outcome.Undecodable, outcome.UnknownType, outcome.ForeignCommand, outcome.NeverResolved,
+	outcome.Undecodable, outcome.UnknownType, outcome.ForeignCommand, outcome.NeverResolved, outcome.StepChanged, outcome.Discarded,
 }
 
 // register gives c, registered, or what is registered in its place.

@@ -91,11 +91,11 @@ func (p *partition) admit(l *lane) bool {
 }
 
 // judge counts an event that has ended; v is nil if it is done. If its type is to pause, that is written down before the event's
-// results are published. Not counted are what has waited too long, which is nobody's fault here, and replays: whoever puts them
-// back watches them.
+// results are published. Not counted are what has waited too long, which is nobody's fault here, what an operator has discarded,
+// and replays: whoever puts them back watches them.
 func (p *partition) judge(ctx context.Context, t *task, v *outcome.Error) error {
 	typ := t.work.Event.Type
-	if t.work.Follow != "" || typ == "" || t.work.Round > 0 || v != nil && v.Reason == outcome.Expired {
+	if t.work.Follow != "" || typ == "" || t.work.Round > 0 || v != nil && (v.Reason == outcome.Expired || v.Reason == outcome.Discarded) {
 		return nil
 	}
 	pause := p.floods.count(typ, v != nil)

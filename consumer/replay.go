@@ -18,27 +18,37 @@ import (
 // definitely refused has a new key. One that is not of the last round, or whose event is under way or has ended otherwise, is
 // done without doing anything: so letters may be put back any number of times.
 
-// round gives which replay of its event a record of the inbox is; 0: none.
-func round(record kafka.Record) (int, error) {
-	for _, h := range record.Headers {
-		if h.Key != producer.HeaderReplays {
-			continue
-		}
-		n, err := strconv.Atoi(string(h.Value))
-		if err != nil || n < 0 {
-			return 0, errNotOurs
-		}
-		return n, nil
-	}
-	return 0, nil
+// origin is what a record of the inbox says of the letter that it is a replay of.
+type origin struct {
+	round  int    // which replay of its event it is; 0: none
+	follow string // the follow-up that was given up, without what it is about; empty: the event itself
+	intake bool   // it was given up by intake
 }
 
-// recall says whether an event is to be attempted, by the record of its subject. A replay is brought up to what its event's last
-// rejection has left; one that intake had refused has none.
-func recall(w *attempt.Work, r *state.Record) (last *state.Rejection, current bool) {
+// originOf reads the origin of a record. One that does not say where it was given up was in the inbox.
+func originOf(record kafka.Record, inbox string) (o origin, err error) {
+	for _, h := range record.Headers {
+		switch h.Key {
+		case producer.HeaderReplays:
+			o.round, err = strconv.Atoi(string(h.Value))
+			if err != nil || o.round < 0 {
+				return origin{}, errNotOurs
+			}
+		case producer.HeaderFollow:
+			o.follow = string(h.Value)
+		case producer.HeaderTopic:
+			o.intake = string(h.Value) != inbox
+		}
+	}
+	return o, nil
+}
+
+// recall says whether an event is to be attempted, by the record of its subject. A replay is brought up to what its last rejection has
+// left; one that intake had refused has none.
+func recall(w *attempt.Work, r *state.Record, o origin) (last *state.Rejection, current bool) {
 	hash := w.Event.Hash()
 	if w.Round == 0 {
-		return nil, !r.Knows(hash) && r.Rejection(hash) == nil
+		return nil, !r.Knows(hash) && r.Rejection(hash, "") == nil
 	}
 	underWay := slices.ContainsFunc(r.Work, func(other attempt.Work) bool {
 		return other.Follow == "" && other.Offset != w.Offset && other.Event.Hash() == hash
@@ -46,10 +56,10 @@ func recall(w *attempt.Work, r *state.Record) (last *state.Rejection, current bo
 	if underWay {
 		return nil, false
 	}
-	last = r.Rejection(hash)
+	last = r.Rejection(hash, o.follow)
 	switch {
 	case last == nil:
-		return nil, !r.Knows(hash) // else it ended otherwise
+		return nil, o.intake && !r.Knows(hash) // else it ended otherwise, or so much was given up since that it was forgotten
 	case last.Closed, w.Round != last.Round+1:
 		return last, false
 	}
@@ -71,7 +81,7 @@ func (p *partition) followAgain(ctx context.Context, t *task, last *state.Reject
 	of, home := c.record(last.Key), c.record(t.home)
 	superseded := of.FindFollow(last.Follow) >= 0
 	if superseded {
-		home.CloseRejection(last.Event, t.work.Round)
+		home.CloseRejection(last.Event, last.Follow, t.work.Round)
 	} else {
 		w := t.work
 		w.Follow, w.Held, w.Reason, w.Since, w.Due = last.Follow, outcome.Waiting, outcome.StatusPending, now, now

@@ -27,13 +27,19 @@ func (w *world) replay(id string, n int, mend func(string) string) {
 	if i < 0 {
 		w.t.Fatalf("no dead letter of %s", id)
 	}
-	key := letters[i].Key
+	w.putBack(letters[i], n, mend)
+}
+
+// putBack puts the event of a letter into the inbox again.
+func (w *world) putBack(letter kafka.Record, n int, mend func(string) string) {
+	w.t.Helper()
+	key := letter.Key
 	if key == nil { // intake's letter, with upstream's key: c1's
 		key = []byte("c1")
 	}
-	r := kafka.Record{Topic: w.cfg.Inbox, Partition: w.partition(string(key)), Key: key, Value: letters[i].Value}
-	for _, h := range letters[i].Headers {
-		if !strings.HasPrefix(h.Key, "dlq_") {
+	r := kafka.Record{Topic: w.cfg.Inbox, Partition: w.partition(string(key)), Key: key, Value: letter.Value}
+	for _, h := range letter.Headers {
+		if !strings.HasPrefix(h.Key, "dlq_") || isKept(h) {
 			r.Headers = append(r.Headers, h)
 		}
 	}

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -16,13 +17,11 @@ import (
 // What a command does about something held. It acts only on that event, step and generation, and only while that is held: given
 // twice, late, or delivered again it does nothing. What it is about it never waits behind.
 
-// heldAt gives the index of the work that a command is about; -1 if it is not held any more.
-func heldAt(r *state.Record, event schemas.EventRef, follow string) int {
-	if r == nil {
-		return -1
-	}
+// heldAt gives the index of the work that the command at an offset of the inbox is about; -1 if it is not held any more. What came
+// after the command it cannot mean: a replay of the same event.
+func heldAt(r *state.Record, offset int64, event schemas.EventRef, follow string) int {
 	return slices.IndexFunc(r.Work, func(w attempt.Work) bool {
-		return w.Follow == follow && w.Event.ID == event.ID && w.Event.Source == event.Source && w.Held != outcome.Done
+		return w.Offset < offset && w.Follow == follow && w.Event.ID == event.ID && w.Event.Source == event.Source && w.Held != outcome.Done
 	})
 }
 
@@ -31,23 +30,27 @@ func heldAt(r *state.Record, event schemas.EventRef, follow string) int {
 //	it happened        the step has its answer: what the provider calls that which it made
 //	it did not happen  the step is made again, under a new key; not before the last try can no more land
 //	of a task          it has ended, one way or the other
-func (p *partition) resolve(ctx context.Context, l *lane, data schemas.CommandResolve) (current bool, err error) {
+func (p *partition) resolve(ctx context.Context, l *lane, offset int64, data schemas.CommandResolve) (current bool, err error) {
 	c := newChange(p.store, l.customer)
-	i := heldAt(p.store.Get(l.customer, data.Object), data.Event, data.FollowUp)
-	if i < 0 {
-		return false, nil
-	}
 	home := c.record(data.Object)
+	home.Seen, home.Last = offset, nil // delivered again it does nothing, whatever has come of it
+	t := &task{lane: l, home: data.Object}
+	i := heldAt(home, offset, data.Event, data.FollowUp)
+	if i < 0 {
+		return false, p.write(ctx, t, c, nil, nil)
+	}
 	w := home.Work[i].Clone()
 	if current, err = p.decide(&w, data); err != nil || !current {
-		return false, err
+		return false, errors.Join(err, p.write(ctx, t, c, nil, nil))
 	}
-	w.Told = slices.DeleteFunc(w.Told, func(r outcome.Reason) bool { return r == w.Reason }) // should it be unknown again
+	w.Told = slices.DeleteFunc(w.Told, func(r outcome.Reason) bool { // should it be unknown again
+		return r == w.Reason || r == outcome.NeverResolved
+	})
 	now := stamp()
 	w.Held, w.Reason, w.On, w.Since, w.Due = outcome.Retrying, outcome.Temporary, "", now, now
 	w.Tries, w.Panics, w.Failed, w.Failing = 0, 0, time.Time{}, 0
 	home.Put(w)
-	t := &task{lane: l, home: data.Object, work: w}
+	t.work = w
 	if err := p.write(ctx, t, c, nil, nil); err != nil {
 		return false, err
 	}
@@ -60,7 +63,7 @@ func (p *partition) resolve(ctx context.Context, l *lane, data schemas.CommandRe
 func (p *partition) decide(w *attempt.Work, data schemas.CommandResolve) (current bool, err error) {
 	in := w.Intent
 	switch {
-	case w.Held != outcome.Unresolved:
+	case w.Held != outcome.Unresolved, string(w.Reason) != data.Reason:
 		return false, nil
 	case in == nil && w.Reason == outcome.TaskUnknown:
 		w.Decided = attempt.DidNotHappen
@@ -68,12 +71,17 @@ func (p *partition) decide(w *attempt.Work, data schemas.CommandResolve) (curren
 			w.Decided = attempt.Happened
 		}
 		return true, nil
+	case in == nil && !data.Happened && data.Generation == w.Generation[data.Step]: // of a step that may be repeated without harm
+		w.Generation = raised(w.Generation, data.Step, data.Generation+1)
+		return true, nil
 	case in == nil || in.Step != data.Step || in.Generation != data.Generation:
 		return false, nil
 	case data.Happened:
 		answer, err := p.cfg.Answer(in.Step, in.Refs, data.ProviderID)
 		if err != nil {
-			return false, err
+			p.cfg.Log.Error().Err(err).Int("partition", p.number).Str("customer", data.CustomerID).Str("step", in.Step).
+				Msg("a command cannot be done: a newer bridge wrote the intent, or the step's name is wrong")
+			return false, nil
 		}
 		w.Answers = maps.Clone(w.Answers)
 		if w.Answers == nil {
@@ -84,14 +92,18 @@ func (p *partition) decide(w *attempt.Work, data schemas.CommandResolve) (curren
 	case stamp().Before(latest(in.LastTry, w.Since).Add(p.cfg.Attempt.Quiet)):
 		return false, nil
 	default:
-		w.Generation = maps.Clone(w.Generation)
-		if w.Generation == nil {
-			w.Generation = map[string]int{}
-		}
-		w.Generation[in.Step] = in.Generation + 1
+		w.Generation = raised(w.Generation, in.Step, in.Generation+1)
 	}
 	w.Intent = nil
 	return true, nil
+}
+
+// raised gives generations with another one for a step.
+func raised(generations map[string]int, step string, to int) map[string]int {
+	out := map[string]int{}
+	maps.Copy(out, generations)
+	out[step] = to
+	return out
 }
 
 func latest(a, b time.Time) time.Time {
@@ -102,16 +114,25 @@ func latest(a, b time.Time) time.Time {
 }
 
 // discard gives up what is held. Of what is in doubt it is not said that it was rejected: nobody knows.
-func (p *partition) discard(ctx context.Context, l *lane, data schemas.CommandDiscard) (current bool, err error) {
+func (p *partition) discard(ctx context.Context, l *lane, offset int64, data schemas.CommandDiscard) (current bool, err error) {
 	r := p.store.Get(l.customer, data.Object)
-	i := heldAt(r, data.Event, data.FollowUp)
+	i := heldAt(r, offset, data.Event, data.FollowUp)
 	if i < 0 || r.Work[i].Outcome != nil || isGivenUp(&r.Work[i]) {
 		return false, nil
 	}
+	if r.Processing() && r.Work[i].Follow != "" && r.Work[i].Held != outcome.Unresolved {
+		return false, nil // nobody would see the end of its task, for which others wait
+	}
 	w := r.Work[i].Clone()
 	w.Event.Customer, w.Event.Subject = l.customer, attempt.Subject(data.Object)
-	t := &task{lane: l, home: data.Object, work: w, item: l.item(data.Object, w.Offset, w.Follow), began: time.Now(), was: w.Held}
+	t := &task{
+		lane: l, home: data.Object, work: w, item: l.item(data.Object, w.Offset, w.Follow), began: time.Now(), was: w.Held,
+		command: offset,
+	}
 	if w.Held == outcome.Unresolved || w.Intent != nil {
+		if w.Held != outcome.Unresolved {
+			t.work.Reason = outcome.KeyExpired // in doubt, and not to be repeated any more
+		}
 		return true, p.forsake(ctx, t)
 	}
 	return true, p.end(ctx, t, p.idle(t), outcome.Reject(outcome.Discarded))

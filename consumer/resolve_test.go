@@ -41,7 +41,8 @@ func ref(id string) schemas.EventRef {
 
 func resolve(id string, happened bool) schemas.CommandResolve {
 	data := schemas.CommandResolve{
-		By: "alex", Why: "seen", CustomerID: "c1", Object: "order/o1", Event: ref(id), Step: "step", Happened: happened,
+		By: "alex", Why: "seen", CustomerID: "c1", Object: "order/o1", Event: ref(id), Step: "step", Reason: "contract_broken",
+		Happened: happened,
 	}
 	if happened {
 		data.ProviderID = "told"
@@ -131,7 +132,7 @@ func TestResolveTask(t *testing.T) {
 				w.emit(w.order("c1", "o1", "e1"))
 				w.until("it is told", func() bool { return len(w.named(schemas.TypeEventUnresolved)) == 1 })
 				data := resolve("e1", happened)
-				data.FollowUp, data.Step = "credit", "credit"
+				data.FollowUp, data.Step, data.Reason = "credit", "credit", "task_unknown"
 				d.again("e1 credit")
 				if !w.give(d, schemas.TypeCommandResolve, data) {
 					t.Error("the decision was not current")

@@ -54,7 +54,7 @@ func (l *life) take(ctx context.Context) (*partition, error) {
 	store.Committed(next)
 	p := newPartition(&e.cfg, l.number, store, next)
 	p.numbers, p.places, p.following, p.floods = e.numbers, l.session.places, l.session.following, e.floods
-	p.successes, p.before = &e.successes, end
+	p.successes, p.before, p.highest = &e.successes, end, store.Highest()
 	p.source = source{l.session.fetcher, kafka.TopicPartition{Topic: e.cfg.Inbox, Partition: l.number}}
 	p.release() // an owner before this one may not have come to it
 	for _, typ := range types(store.Control().Paused) {

@@ -27,18 +27,19 @@ var errNotOurs = errors.New("the inbox record is not one that intake writes")
 
 // task is work in a lane's hand.
 type task struct {
-	lane   *lane
-	home   string // key of the record that holds the work
-	work   attempt.Work
-	item   *item                       // nil for a record that is fresh from the inbox
-	record *kafka.Record               // the inbox's; nil for a follow-up
-	pause  *backoff.ExponentialBackOff // nil until there is trouble
-	began  time.Time
-	stands time.Time       // since when the clock that began began stands; zero: it goes
-	again  time.Time       // of a fresh record: when a short trouble is to be over
-	was    outcome.Verdict // what it was held as
-	tried  time.Time       // when it last ended in a retry
-	wrote  map[string]bool // objects that attempts before the present one changed: their intents have written them
+	lane    *lane
+	home    string // key of the record that holds the work
+	work    attempt.Work
+	item    *item                       // nil for a record that is fresh from the inbox
+	record  *kafka.Record               // the inbox's; nil for a follow-up
+	pause   *backoff.ExponentialBackOff // nil until there is trouble
+	began   time.Time
+	stands  time.Time       // since when the clock that began began stands; zero: it goes
+	again   time.Time       // of a fresh record: when a short trouble is to be over
+	was     outcome.Verdict // what it was held as
+	command int64           // the inbox offset of the operator's command that ends it; 0: none does (one cannot be the first record)
+	tried   time.Time       // when it last ended in a retry
+	wrote   map[string]bool // objects that attempts before the present one changed: their intents have written them
 }
 
 func (t *task) fresh() bool { return t.item == nil }
@@ -56,13 +57,18 @@ func (p *partition) process(work context.Context, l *lane, record kafka.Record) 
 	}
 	t.home = event.Subject
 	t.work = attempt.Work{Event: event, Offset: record.Offset}
-	if t.work.Round, err = round(record); err != nil {
+	from, err := originOf(record, p.cfg.Inbox)
+	if err != nil {
 		l.hand.turn(recording)
 		return p.reject(work, record, err)
 	}
+	t.work.Round = from.round
 	r := p.store.Get(l.customer, t.home)
-	if r == nil {
+	if r == nil && from.round == 0 {
 		return p.try(work, t)
+	}
+	if r == nil {
+		r = state.NewRecord()
 	}
 	if record.Offset <= r.Seen {
 		l.hand.turn(recording)
@@ -77,7 +83,7 @@ func (p *partition) process(work context.Context, l *lane, record kafka.Record) 
 		t.work.Event = event
 		return p.try(work, t)
 	}
-	last, current := recall(&t.work, r)
+	last, current := recall(&t.work, r, from)
 	switch {
 	case !current:
 		p.report(t, nil, Report{Repeated: true})
@@ -158,12 +164,12 @@ func (p *partition) resume(work context.Context, l *lane, it *item) error {
 
 // behind goes on with the first event that stands behind others: nothing but its offset was kept.
 func (p *partition) behind(work context.Context, t *task) error {
-	var err error
-	if t.work.Round, err = round(*t.record); err != nil {
+	from, err := originOf(*t.record, p.cfg.Inbox)
+	if err != nil {
 		return p.giveUp(work, t, outcome.Invalid)
 	}
-	if t.work.Round > 0 {
-		last, current := recall(&t.work, p.store.Get(t.lane.customer, t.home))
+	if t.work.Round = from.round; from.round > 0 {
+		last, current := recall(&t.work, p.store.Get(t.lane.customer, t.home), from)
 		switch {
 		case !current:
 			return p.pass(work, t)
@@ -205,6 +211,7 @@ func (p *partition) attempt(work context.Context, t *task) error {
 	run := attempt.New(p.cfg.Attempt, watched{j, &l.hand}, t.work)
 	l.hand.turn(handling)
 	v := outcome.Of(p.call(work, run, t))
+	l.leave() // what follows is writing: a broker that takes long for it keeps nobody from the API
 	switch {
 	case work.Err() != nil:
 		return errStopped

@@ -79,6 +79,9 @@ func (p *partition) forsake(ctx context.Context, t *task) error {
 	c := newChange(p.store, t.lane.customer)
 	changed := c.giveUp(t.home, w)
 	home := c.record(t.home)
+	if t.command > 0 {
+		home.Seen, home.Last = t.command, nil
+	}
 	if w.Follow == "" {
 		home.Reject(w, t.home, v)                                              // its replay is in doubt, too
 		home.Put(attempt.Work{Event: w.Event, Offset: w.Offset, Outcome: out}) // gone when it is told

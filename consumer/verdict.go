@@ -42,7 +42,7 @@ func (p *partition) end(ctx context.Context, t *task, run *attempt.Run, v *outco
 			c.record(subject).Reject(t.work, t.home, v)
 		}
 	case t.work.Round > 0:
-		c.record(subject).CloseRejection(hash, t.work.Round)
+		c.record(subject).CloseRejection(hash, t.work.Follow, t.work.Round)
 	}
 	c.follow(t.work, run.Follows(), now)
 	home := c.record(t.home)
@@ -51,6 +51,9 @@ func (p *partition) end(ctx context.Context, t *task, run *attempt.Run, v *outco
 	}
 	home.Drop(t.work.Offset, t.work.Follow)
 	unqueue(home, t.work.Offset)
+	if t.command > 0 {
+		home.Seen, home.Last = t.command, nil
+	}
 	if t.fresh() {
 		home.Seen, home.Last = t.work.Offset, &out
 	} else if len(out.Results) > 0 || out.Dead != nil {
@@ -179,7 +182,7 @@ func (p *partition) unchanged(t *task, w attempt.Work) bool {
 	}
 	r := p.store.Get(t.lane.customer, t.home)
 	was := r.Work[r.Find(w.Offset, w.Follow)]
-	return was.Held == w.Held && was.Reason == w.Reason && was.On == w.On && len(was.Answers) == len(w.Answers) &&
+	return was.Panics == w.Panics && was.Held == w.Held && was.Reason == w.Reason && was.On == w.On && len(was.Answers) == len(w.Answers) &&
 		was.Intent.Equal(w.Intent)
 }
 

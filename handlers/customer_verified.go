@@ -86,13 +86,15 @@ func (h *Handlers) createInvestor(ctx context.Context, r *attempt.Run, p parts, 
 		func(ctx context.Context, key uuid.UUID, b distributor.Investor) (distributor.Created, error) {
 			return h.api.CreateInvestor(ctx, distributor.Key(key), b)
 		})
-	if err != nil {
+	if err != nil && !r.Answered(stepInvestor) {
 		return err
 	}
 	c := r.Customer()
-	c.InvestorID, c.Company, c.Registered, c.Unfinished = created.ID, p.company != nil, r.Event().Hash(), true
-	apply(r, p.patchable()...)
-	return nil
+	if c.InvestorID == "" {
+		c.InvestorID, c.Company, c.Registered, c.Unfinished = created.ID, p.company != nil, r.Event().Hash(), true
+		apply(r, p.patchable()...)
+	}
+	return err
 }
 
 // identify adds an identification to the investor. refs names its protocol, if it has one.
@@ -113,8 +115,7 @@ func (h *Handlers) identify(ctx context.Context, r *attempt.Run, i schemas.Ident
 // postPersons adds a company's benefiting persons to the investor: once, since the API knows no way to replace them.
 func (h *Handlers) postPersons(ctx context.Context, r *attempt.Run, persons []schemas.BenefitingPerson) error {
 	c := r.Customer()
-	look := r.Replayed() && r.Answered(stepPersons) // whether they are still those
-	if !look && (len(persons) == 0 || c.Persons) {
+	if !r.Begun(stepPersons) && (len(persons) == 0 || c.Persons) {
 		return nil
 	}
 	_, err := attempt.Do(ctx, r, stepPersons, attempt.Refs{refInvestor: c.InvestorID},

@@ -66,7 +66,7 @@ func (h *Handlers) credit(ctx context.Context, r *attempt.Run, id string) error 
 	if err != nil {
 		return h.creditRefused(ctx, r, id, err)
 	}
-	o.CreditTask, o.CreditStatus = a.ID, attempt.TaskProcessing
+	o.CreditTask, o.CreditStatus, o.GivenUp = a.ID, attempt.TaskProcessing, false
 	if err := publishCredit(r, id, schemas.TypeCreditStarted, false); err != nil {
 		return err
 	}
@@ -91,16 +91,10 @@ func (h *Handlers) creditRefused(ctx context.Context, r *attempt.Run, id string,
 // lookAtCredit reads the credit's task. The task's path is an assumption [A]: where the API does not know it, the
 // investment's status tells.
 func (h *Handlers) lookAtCredit(ctx context.Context, r *attempt.Run, id string) error {
-	switch r.Decided() {
-	case attempt.Happened:
-		return creditStatus(r, id, distributor.Succeeded)
-	case attempt.DidNotHappen:
-		return creditStatus(r, id, distributor.Failed)
-	}
 	o := r.Order(id)
 	task, err := h.api.Credit(ctx, o.InvestmentID, o.CreditTask)
 	if err == nil {
-		return creditStatus(r, id, task.Status)
+		return creditStatus(r, id, decided(r, task.Status))
 	}
 	if outcome.Of(err).Status != http.StatusNotFound {
 		return unseen(err)
@@ -111,7 +105,24 @@ func (h *Handlers) lookAtCredit(ctx context.Context, r *attempt.Run, id string) 
 	if o.Status == distributor.InvestmentDelivered {
 		return creditStatus(r, id, distributor.Succeeded)
 	}
+	if r.Decided() != "" {
+		return creditStatus(r, id, decided(r, distributor.Unknown))
+	}
 	return outcome.Wait(outcome.StatusPending, "")
+}
+
+// decided gives a task's status: that of the API, unless it does not know, and a person does.
+func decided(r *attempt.Run, status distributor.TaskStatus) distributor.TaskStatus {
+	if status == distributor.Succeeded || status == distributor.Failed {
+		return status
+	}
+	switch r.Decided() {
+	case attempt.Happened:
+		return distributor.Succeeded
+	case attempt.DidNotHappen:
+		return distributor.Failed
+	}
+	return status
 }
 
 // creditStatus remembers what the API tells of the credit's task, and publishes its end.

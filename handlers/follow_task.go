@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"net/http"
 
 	"distributor-bridge/internal/attempt"
 	"distributor-bridge/internal/distributor"
@@ -18,18 +19,11 @@ func (h *Handlers) followTask(ctx context.Context, r *attempt.Run, key string) e
 	if _, ok := redemption(key); ok {
 		get, step = h.api.Redemption, stepRedemption
 	}
-	task := distributor.Task{}
-	switch r.Decided() {
-	case attempt.Happened:
-		task.Status = distributor.Succeeded
-	case attempt.DidNotHappen:
-		task.Status = distributor.Failed
-	default:
-		var err error
-		if task, err = get(ctx, p.TaskID); err != nil {
-			return unseen(err)
-		}
+	task, err := get(ctx, p.TaskID)
+	if v := outcome.Of(err); v != nil && (r.Decided() == "" || v.Status != http.StatusNotFound) {
+		return unseen(err)
 	}
+	task.Status = decided(r, task.Status)
 	if string(task.Status) != p.Status {
 		p.Status, p.Since = string(task.Status), now()
 	}

@@ -30,7 +30,8 @@ func (h *Handlers) move(ctx context.Context, r *attempt.Run, m movement, call mo
 		return outcome.Reject(outcome.UnknownOffering, "offering")
 	}
 	p, hash := r.Position(m.key), r.Event().Hash()
-	if p.Digest != "" && p.Digest != m.digest {
+	answered := r.Answered(m.step) // then it is made, whatever the data of a replay say
+	if p.Digest != "" && p.Digest != m.digest && !answered {
 		if r.Replayed() && p.Event != hash {
 			return outcome.Reject(outcome.Superseded)
 		}
@@ -39,20 +40,25 @@ func (h *Handlers) move(ctx context.Context, r *attempt.Run, m movement, call mo
 	if p.GivenUp && p.TaskID == "" && p.Event != hash {
 		return outcome.Reject(outcome.Conflict, m.idField) // nobody knows whether the one before has moved it
 	}
-	if p.TaskID == "" {
+	if p.TaskID == "" || answered && r.Replayed() {
 		if p.Event == "" {
 			p.Digest, p.Event = m.digest, hash
 		}
 		task, err := h.start(ctx, r, m, call)
-		if err != nil {
+		if err != nil && !answered {
 			if p.Event == hash && outcome.Of(err).Verdict == outcome.Rejected {
 				*p = attempt.Position{} // a corrected event may have other data
 			}
 			return err
 		}
-		p.Event, p.TaskID, p.Status, p.Since = hash, task.ID, string(task.Status), now()
-		if task.Status == distributor.Unknown {
-			p.Status = attempt.TaskProcessing // the follow-up tells: this event has done what it could
+		if p.TaskID == "" {
+			p.Event, p.TaskID, p.Status, p.Since, p.GivenUp = hash, task.ID, string(task.Status), now(), false
+			if task.Status == distributor.Unknown {
+				p.Status = attempt.TaskProcessing // the follow-up tells: this event has done what it could
+			}
+		}
+		if err != nil {
+			return err
 		}
 	}
 	if p.Event == hash && p.Status == attempt.TaskProcessing {

@@ -25,7 +25,8 @@ func (h *Handlers) orderPaid(ctx context.Context, r *attempt.Run, e schemas.Orde
 		return err
 	}
 	o, hash := r.Order(e.OrderID), r.Event().Hash()
-	if o.Digest != "" && o.Digest != digest {
+	answered := r.Answered(stepInvestment) // then it is made, whatever the data of a replay say
+	if o.Digest != "" && o.Digest != digest && !answered {
 		if r.Replayed() && o.Event != hash {
 			return outcome.Reject(outcome.Superseded)
 		}
@@ -34,16 +35,23 @@ func (h *Handlers) orderPaid(ctx context.Context, r *attempt.Run, e schemas.Orde
 	if o.GivenUp && o.InvestmentID == "" && o.Event != hash {
 		return outcome.Reject(outcome.Conflict, "order_id") // nobody knows whether the one before has made it
 	}
-	if o.InvestmentID == "" {
+	if o.InvestmentID == "" || answered && r.Replayed() {
 		if o.Event == "" {
 			o.Digest, o.Event = digest, hash
 		}
 		if err := h.invest(ctx, r, e, offering); err != nil {
-			if o.Event == hash && outcome.Of(err).Verdict == outcome.Rejected {
+			if o.Event == hash && outcome.Of(err).Verdict == outcome.Rejected && !answered {
 				*o = attempt.Order{} // a corrected event may have other data
 			}
 			return err
 		}
+	}
+	if o.Status == "" { // a person has told of it
+		known, err := h.api.Investment(ctx, o.InvestmentID)
+		if err != nil {
+			return unseen(err)
+		}
+		o.Status, o.Since = known.Status, now()
 	}
 	if o.Event == hash {
 		h.followOrder(r, e.OrderID)
@@ -83,21 +91,18 @@ func (h *Handlers) invest(ctx context.Context, r *attempt.Run, e schemas.OrderPa
 			a, err := h.api.CreateInvestment(ctx, distributor.Key(key), b)
 			return placed{a.ID, a.Status, b.Wallet}, err
 		})
-	if err != nil {
+	if err != nil && !r.Answered(stepInvestment) {
 		return err
 	}
-	if a.Status == "" { // a person has told of it
-		known, err := h.api.Investment(ctx, a.ID)
-		if err != nil {
-			return unseen(err)
-		}
-		a.Status = known.Status
-	}
 	o := r.Order(e.OrderID)
+	if o.InvestmentID != "" {
+		return err
+	}
 	o.Event = r.Event().Hash() // of two events with the same data, the one that caused it follows it up
 	o.InvestmentID, o.WalletID, o.Status, o.Since = a.ID, a.Wallet, a.Status, now()
 	o.Credit = e.Credit == nil || *e.Credit
-	return nil
+	o.GivenUp = false
+	return err
 }
 
 // orderRefs gives what the investment takes from elsewhere, or waits for it. Once the call may have been made the refs of

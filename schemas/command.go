@@ -55,6 +55,7 @@ type CommandResolve struct {
 	Event      EventRef `json:"event"`               // that is held, or has caused the follow-up which is
 	FollowUp   string   `json:"follow_up,omitempty"` // empty: the event itself is held
 	Step       string   `json:"step"`
+	Reason     string   `json:"reason"`                // why it is unknown, as it is held
 	Generation int      `json:"generation,omitempty"`  // of the step's key
 	Happened   bool     `json:"happened"`              // else it is made again, under a new key
 	ProviderID string   `json:"provider_id,omitempty"` // of what the call made; required if it happened

@@ -28,6 +28,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -55,21 +56,22 @@ func Key(e Event, step string, generation int) uuid.UUID {
 
 // Do makes the step's call with an effect, or gives the answer that it had. refs are what the body takes from elsewhere
 // than the event; body makes it from them, the same each time; send makes the call. The answer is kept in state, so A
-// must hold IDs and statuses only. The error is a verdict that names the step.
+// must hold IDs and statuses only. The error is a verdict that names the step; of one that has been answered (Answered) the answer is
+// given beside it, so that what was made is remembered although the event is refused.
 func Do[B, A any](ctx context.Context, r *Run, step string, refs Refs, body func(Refs) B,
 	send func(ctx context.Context, key uuid.UUID, body B) (A, error)) (A, error) {
 	var answer A
 	if raw, ok := r.work.Answers[step]; ok {
-		if err := r.unchanged(step, func(refs Refs) any { return body(refs) }); err != nil {
+		if err := json.Unmarshal(raw, &answer); err != nil {
 			return answer, outcome.At(step, err)
 		}
-		return answer, outcome.At(step, json.Unmarshal(raw, &answer))
+		return answer, outcome.At(step, r.unchanged(step, func(refs Refs) any { return body(refs) }))
 	}
 	if in := r.work.Intent; in != nil && in.Step == step {
 		refs = in.Refs
 	}
 	b := body(refs)
-	digest, err := digest(b)
+	digest, err := r.digest(b)
 	if err != nil {
 		return answer, outcome.At(step, err)
 	}
@@ -96,12 +98,12 @@ func Repeat[A any](ctx context.Context, r *Run, step string, what any,
 	send func(ctx context.Context, key uuid.UUID) (A, error)) (A, error) {
 	var answer A
 	if raw, ok := r.work.Answers[step]; ok {
-		if err := r.unchanged(step, func(Refs) any { return what }); err != nil {
+		if err := json.Unmarshal(raw, &answer); err != nil {
 			return answer, outcome.At(step, err)
 		}
-		return answer, outcome.At(step, json.Unmarshal(raw, &answer))
+		return answer, outcome.At(step, r.unchanged(step, func(Refs) any { return what }))
 	}
-	digest, err := digest(what)
+	digest, err := r.digest(what)
 	if err != nil {
 		return answer, outcome.At(step, err)
 	}
@@ -109,7 +111,8 @@ func Repeat[A any](ctx context.Context, r *Run, step string, what any,
 	if err != nil {
 		return answer, outcome.At(step, err)
 	}
-	answer, err = send(ready, Key(r.work.Event, step, r.work.Generation[step]))
+	// Each replay has another key, since its data may be other, too.
+	answer, err = send(ready, Key(r.work.Event, step, r.work.Generation[step]+r.work.Round))
 	if err != nil {
 		return answer, outcome.At(step, err)
 	}
@@ -126,7 +129,7 @@ func (r *Run) unchanged(step string, body func(Refs) any) error {
 	if i < 0 {
 		return nil
 	}
-	digest, err := digest(body(r.work.Sent[i].Refs))
+	digest, err := r.digest(body(r.work.Sent[i].Refs))
 	if err == nil && digest != r.work.Sent[i].Digest {
 		err = outcome.Reject(outcome.StepChanged)
 	}
@@ -212,12 +215,18 @@ func (r *Run) tooOld(in *Intent, now time.Time) bool {
 // stamp gives the present as state keeps it: UTC, in milliseconds.
 func stamp() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
-// digest gives 16 bytes of the SHA-256 of the body's JSON, in hexadecimal digits.
-func digest(body any) (string, error) {
+// digest gives 16 bytes of the SHA-256 of the event's identity and the body's JSON, in hexadecimal digits. With the identity in it,
+// short bodies of personal data cannot be told by trying what they may be for all customers at once.
+func (r *Run) digest(body any) (string, error) {
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(raw)
-	return hexadecimal(sum[:16]), nil
+	sum := sha256.New()
+	for _, part := range []string{r.work.Event.Source, r.work.Event.ID} {
+		_, _ = io.WriteString(sum, part) // a hash's Write gives no error
+		_, _ = sum.Write([]byte{0})
+	}
+	_, _ = sum.Write(raw)
+	return hexadecimal(sum.Sum(make([]byte, 0, sha256.Size))[:16]), nil
 }

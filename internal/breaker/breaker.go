@@ -75,6 +75,9 @@ type Breaker struct {
 	turned  time.Time       // since when it is in it
 	failing map[string]bool // customers whose calls have failed since the last success
 	since   time.Time       // of the first of these failures
+	last    time.Time       // of the last of them
+	refused int             // probes in a row that were answered, and refused
+	trial   bool            // while Slow: a probe has not succeeded, and the first call tells
 	probe   time.Duration   // until a probe
 	until   time.Time       // before it there is none, as the service has asked
 	limit   int             // while Slow: how many may be at work
@@ -195,6 +198,7 @@ func (b *Breaker) success() {
 	if b.state != Slow {
 		return
 	}
+	b.trial = false
 	if b.limit++; b.limit >= b.cfg.Full {
 		b.turn(Closed)
 		b.probe = b.cfg.Interval
@@ -206,12 +210,20 @@ func (b *Breaker) failure(customer string) {
 	if b.state == Open {
 		return // it began before
 	}
-	if len(b.failing) == 0 {
-		b.since = time.Now()
+	now := time.Now()
+	if now.Sub(b.last) > forget {
+		clear(b.failing)
 	}
+	if len(b.failing) == 0 {
+		b.since = now
+	}
+	b.last = now
 	b.failing[customer] = true
 	enough := b.cfg.Customers
-	if b.state == Slow || time.Since(b.since) >= b.cfg.Patience {
+	switch {
+	case b.trial:
+		enough = 1
+	case b.state == Slow && b.limit == 1, now.Sub(b.since) >= b.cfg.Patience: // Slow: nothing has succeeded yet
 		enough = 2
 	}
 	if len(b.failing) < min(enough, b.cfg.Customers) {
@@ -237,7 +249,7 @@ func (b *Breaker) turn(to State) {
 		words = "the service is back: work goes on without a limit"
 	}
 	line.Stringer("was", b.state).Stringer("is", to).Int("customers", len(b.failing)).Dur("probe_ms", b.probe).Msg(words)
-	b.state, b.turned = to, time.Now()
+	b.state, b.turned, b.refused, b.trial = to, time.Now(), 0, false
 	clear(b.failing)
 	if b.cfg.Turned != nil {
 		b.cfg.Turned(to)
@@ -254,7 +266,7 @@ func (b *Breaker) Run(ctx context.Context) {
 			return
 		case <-b.opened:
 		}
-		for b.State() == Open && pause(ctx, b.next()) {
+		for b.State() == Open && b.rest(ctx) && !b.tryWork() {
 			answered := make(chan struct{})
 			probes.Go(func() {
 				defer close(answered)
@@ -265,11 +277,38 @@ func (b *Breaker) Run(ctx context.Context) {
 	}
 }
 
-// next gives the time until the next probe.
-func (b *Breaker) next() time.Duration {
+// forget is how old a failure may become that still counts: longer than the pause until a failing call is repeated. Failures hours
+// apart, with nothing in between, are no outage.
+const forget = 2 * time.Minute
+
+// mostRefused is how many probes in a row may be refused until work is tried: the service may have something against the probe alone.
+const mostRefused = 10
+
+// tryWork lets one begin in place of a probe, if the service answers all probes by a refusal: its call tells. true: it did.
+func (b *Breaker) tryWork() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return max(b.probe, time.Until(b.until))
+	if b.state != Open || b.refused < mostRefused {
+		return false
+	}
+	b.limit = 1
+	b.turn(Slow)
+	b.trial = true
+	b.admit()
+	return true
+}
+
+// rest waits for the time of the next probe, and says whether ctx is still there. The service may ask for more time meanwhile.
+func (b *Breaker) rest(ctx context.Context) bool {
+	b.mu.Lock()
+	left := max(b.probe, time.Until(b.until))
+	b.mu.Unlock()
+	for left > 0 && pause(ctx, left) {
+		b.mu.Lock()
+		left = time.Until(b.until)
+		b.mu.Unlock()
+	}
+	return ctx.Err() == nil
 }
 
 // ask makes a probe. An answer of one that began before the last also counts: it is the service's.
@@ -282,6 +321,10 @@ func (b *Breaker) ask(ctx context.Context) {
 	defer b.mu.Unlock()
 	if says(err) == down {
 		b.asked(err)
+		b.refused++
+		if !refuses(err) {
+			b.refused = 0
+		}
 		return
 	}
 	if b.state != Open {
@@ -290,6 +333,12 @@ func (b *Breaker) ask(ctx context.Context) {
 	b.limit = 1
 	b.turn(Slow)
 	b.admit()
+}
+
+// refuses says whether an answer may be about the probe alone: a permission that it needs and others do not, or a fault at what it
+// asks for.
+func refuses(err *outcome.Error) bool {
+	return err.Class == outcome.ClassEndpoint || err.Status == http.StatusForbidden || err.Status == http.StatusInternalServerError
 }
 
 // pause waits for d, and says whether ctx is still there.
@@ -332,7 +381,7 @@ func says(err *outcome.Error) word {
 			return down
 		}
 		return nothing
-	case outcome.ClassInternal, outcome.ClassDocument:
+	case outcome.ClassInternal, outcome.ClassDocument, outcome.ClassEvent: // no call was made, or none that it could answer
 		return nothing
 	}
 	return well

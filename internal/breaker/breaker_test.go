@@ -111,11 +111,17 @@ func TestOpens(t *testing.T) {
 		}, breaker.Open},
 		"throttled is not down":              {func(s *service) { s.fail(20, throttled) }, breaker.Closed},
 		"but a 503 is, whatever it asks for": {func(s *service) { s.fail(10, askedFor7s) }, breaker.Open},
-		"nor are documents":                  {func(s *service) { s.fail(20, outcome.Retry(outcome.ClassDocument, false, nil)) }, breaker.Closed},
-		"not permitted":                      {func(s *service) { s.fail(10, outcome.Retry(outcome.ClassUnauthorized, false, nil)) }, breaker.Open},
-		"refused connections":                {func(s *service) { s.fail(10, outcome.Retry(outcome.ClassNotSent, false, nil)) }, breaker.Open},
-		"no answer":                          {func(s *service) { s.fail(10, outcome.Retry(outcome.ClassNoAnswer, true, nil)) }, breaker.Open},
-		"another service":                    {func(s *service) { s.fail(10, outcome.Retry(outcome.ClassEndpoint, false, nil)) }, breaker.Open},
+		"two now and then": {func(s *service) {
+			for range 10 {
+				s.fail(2, unavailable)
+				time.Sleep(time.Hour)
+			}
+		}, breaker.Closed},
+		"nor are documents":   {func(s *service) { s.fail(20, outcome.Retry(outcome.ClassDocument, false, nil)) }, breaker.Closed},
+		"not permitted":       {func(s *service) { s.fail(10, outcome.Retry(outcome.ClassUnauthorized, false, nil)) }, breaker.Open},
+		"refused connections": {func(s *service) { s.fail(10, outcome.Retry(outcome.ClassNotSent, false, nil)) }, breaker.Open},
+		"no answer":           {func(s *service) { s.fail(10, outcome.Retry(outcome.ClassNoAnswer, true, nil)) }, breaker.Open},
+		"another service":     {func(s *service) { s.fail(10, outcome.Retry(outcome.ClassEndpoint, false, nil)) }, breaker.Open},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -230,6 +236,72 @@ func TestProbeIsWrong(t *testing.T) {
 		}
 		cancel()
 		<-done
+	})
+}
+
+// A service that has something against the probe alone is found by work, one at a time.
+func TestProbeAloneIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, refusal := range map[string]*outcome.Error{
+		"permission": {Verdict: outcome.Retrying, Class: outcome.ClassUnauthorized, Status: 403},
+		"endpoint":   {Verdict: outcome.Retrying, Class: outcome.ClassEndpoint, Status: 404},
+		"its fault":  {Verdict: outcome.Retrying, Class: outcome.ClassServer, Status: 500},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := start(t, breaker.Config{Full: 4})
+				s.fails.Store(refusal)
+				s.fail(10, unavailable)
+				var down atomic.Bool
+				down.Store(true)
+				var calls atomic.Int64
+				for i := range 20 {
+					go func() {
+						for done := false; !done; {
+							if s.Enter(t.Context()) != nil {
+								return
+							}
+							calls.Add(1)
+							time.Sleep(time.Millisecond)
+							if done = !down.Load(); done {
+								s.Observe(fmt.Sprint("c", i), nil)
+							} else {
+								s.Observe(fmt.Sprint("c", i), unavailable)
+							}
+							s.Leave()
+						}
+					}()
+				}
+				time.Sleep(time.Minute)
+				if n := calls.Load(); n < 1 || n > 10 {
+					t.Errorf("%d calls in a minute of an outage, want a few", n)
+				}
+				down.Store(false)
+				time.Sleep(2 * time.Minute)
+				s.is(t, breaker.Closed)
+			})
+		})
+	}
+}
+
+// Once something has succeeded, a part of the service that fails does not stop all of it again.
+func TestPartFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, breaker.Config{Full: 8})
+		s.fails.Store(unavailable)
+		s.fail(10, unavailable)
+		s.fails.Store(nil)
+		time.Sleep(1100 * time.Millisecond)
+		s.is(t, breaker.Slow)
+		for i := range 20 {
+			s.Observe("good", nil)
+			for j := range 5 {
+				s.Observe(fmt.Sprint("bad", i, j), unavailable)
+			}
+		}
+		s.is(t, breaker.Closed)
 	})
 }
 

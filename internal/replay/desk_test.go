@@ -119,7 +119,7 @@ func TestClosedBySomethingNewer(t *testing.T) {
 		r := with(attempt.Object{})
 		r.Remember(hash(id))
 		if closed {
-			r.CloseRejection(hash(id), round)
+			r.CloseRejection(hash(id), "", round)
 		} else {
 			r.Reject(attempt.Work{Event: attempt.Event{Source: "/shop", ID: id}, Round: round}, "", outcome.Reject(outcome.Refused))
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 
 	"distributor-bridge/internal/attempt"
 	"distributor-bridge/internal/outcome"
@@ -25,20 +26,27 @@ type Rejection struct {
 	Intent     *attempt.Intent            `json:"intent,omitempty"`     // of one that was unknown: in doubt for ever
 }
 
-// mostRejections is how many a subject remembers; the closed ones go first.
+// mostRejections is how many a subject remembers. The closed ones go first, those in doubt last.
 const mostRejections = 64
 
-// Rejection gives what is remembered of an event that was given up; nil if nothing is.
-func (r *Record) Rejection(hash string) *Rejection {
+// Rejection gives what is remembered of an event that was given up (follow is empty), or of a follow-up of it, of whose name the part
+// before the first slash is enough; nil if nothing is.
+func (r *Record) Rejection(hash, follow string) *Rejection {
 	for i := range r.Rejected {
-		if r.Rejected[i].Event == hash {
+		if r.Rejected[i].Event == hash && kind(r.Rejected[i].Follow) == kind(follow) {
 			return &r.Rejected[i]
 		}
 	}
 	return nil
 }
 
-// Reject remembers that w was given up for the reason v, in place of what was remembered of its event. A definite refusal by
+// kind gives a follow-up's name without what it is about: an event causes one of a kind.
+func kind(follow string) string {
+	name, _, _ := strings.Cut(follow, "/")
+	return name
+}
+
+// Reject remembers that w was given up for the reason v, in place of what was remembered of it before. A definite refusal by
 // the API has used the step's key up: the replay's has the next generation.
 func (r *Record) Reject(w attempt.Work, key string, v *outcome.Error) {
 	rejection := Rejection{
@@ -57,22 +65,28 @@ func (r *Record) Reject(w attempt.Work, key string, v *outcome.Error) {
 	r.remember(rejection)
 }
 
-// CloseRejection remembers that a replay of the event has ended, and that nothing of it is left to be done.
-func (r *Record) CloseRejection(hash string, round int) {
-	r.remember(Rejection{Event: hash, Round: round, Closed: true})
+// CloseRejection remembers that a replay of the event, or of a follow-up of it that was given up, has ended, and that nothing of it is
+// left to be done.
+func (r *Record) CloseRejection(hash, follow string, round int) {
+	if follow == "" || r.Rejection(hash, follow) != nil {
+		r.remember(Rejection{Event: hash, Follow: follow, Round: round, Closed: true})
+	}
 }
 
 // remember puts a rejection at the end of the list. What was there is not changed, since it may be shared.
 func (r *Record) remember(rejection Rejection) {
 	list := make([]Rejection, 0, len(r.Rejected)+1)
 	for _, other := range r.Rejected {
-		if other.Event != rejection.Event {
+		if other.Event != rejection.Event || kind(other.Follow) != kind(rejection.Follow) {
 			list = append(list, other)
 		}
 	}
 	list = append(list, rejection)
 	if len(list) > mostRejections {
-		oldest := max(0, slices.IndexFunc(list, func(r Rejection) bool { return r.Closed }))
+		oldest := slices.IndexFunc(list, func(r Rejection) bool { return r.Closed })
+		if oldest < 0 {
+			oldest = max(0, slices.IndexFunc(list, func(r Rejection) bool { return r.Intent == nil }))
+		}
 		list = slices.Delete(list, oldest, oldest+1)
 	}
 	r.Rejected = list
