@@ -1,5 +1,12 @@
 package consumer
 
+import (
+	"context"
+
+	"distributor-bridge/internal/kafka"
+	"distributor-bridge/schemas"
+)
+
 // brim stops fetching when as many events are held as may be, and lets it go on when there is room again: what is held takes
 // memory and state, and more of it would help nobody. What was fetched already still comes in.
 func (p *partition) brim() {
@@ -17,6 +24,31 @@ func (p *partition) brim() {
 		p.fetchOn()
 		p.cfg.Log.Info().Int("partition", p.number).Int("held", held).Msg("there is room for held events again: fetching goes on")
 	}
+}
+
+// peek looks ahead for a resume while nothing is fetched: events of a type that has paused may be what there are too many of, and the
+// command that lets them go on stands behind what is not fetched. It is done now, and does nothing when it is delivered.
+func (p *partition) peek(ctx context.Context) error {
+	p.mu.Lock()
+	brimful, from, to := p.brimful, max(p.peeked, p.next), p.known
+	p.mu.Unlock()
+	if !brimful || len(p.store.Control().Paused) == 0 {
+		return nil
+	}
+	return p.cfg.Client.Read(ctx, p.cfg.Inbox, p.number, from, to, func(r kafka.Record) error {
+		p.mu.Lock()
+		p.peeked = r.Offset + 1
+		p.mu.Unlock()
+		if string(r.Key) != schemas.CommandKey || !p.isCommand(r) {
+			return nil
+		}
+		e, err := decode(p.cfg.Contract, r)
+		if err != nil || e.Name != schemas.TypeCommandResume || p.cfg.Contract.ValidateCommand(e) != nil {
+			return nil // its turn will come
+		}
+		_, err = p.unpause(ctx, r, e, false)
+		return err
+	})
 }
 
 // fetchOn lets the source go on, unless something else stops it; p.mu is held.

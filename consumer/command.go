@@ -50,7 +50,7 @@ func (p *partition) obey(ctx context.Context, l *lane, record kafka.Record) erro
 	case e.CustomerID == "" && record.Offset <= p.store.Control().Seen:
 		report.Repeated = true
 	case e.Name == schemas.TypeCommandResume:
-		current, err = p.unpause(ctx, record, e)
+		current, err = p.unpause(ctx, record, e, true)
 	case e.Name == schemas.TypeCommandResolve:
 		object := func(c schemas.CommandResolve) string { return c.Object }
 		current, report.Repeated, err = about(ctx, p, l, record, e, object, p.resolve)
@@ -87,16 +87,19 @@ func about[T any](ctx context.Context, p *partition, l *lane, record kafka.Recor
 }
 
 // unpause lets events of a type go on, if it has paused for one of the reasons that the command names.
-func (p *partition) unpause(ctx context.Context, record kafka.Record, e schemas.Event) (current bool, err error) {
+// delivered: else it was seen ahead of its turn, and will be delivered.
+func (p *partition) unpause(ctx context.Context, record kafka.Record, e schemas.Event, delivered bool) (current bool, err error) {
 	data, err := schemas.Data[schemas.CommandResume](e)
 	if err != nil {
 		return false, err
 	}
 	var here bool
 	err = p.store.SetControl(ctx, func(c *state.Control) bool {
-		c.Seen = record.Offset
+		if delivered {
+			c.Seen = record.Offset
+		}
 		here = c.Lift(data.Type, data.Pauses)
-		return true
+		return delivered || here
 	})
 	if err != nil {
 		return false, err

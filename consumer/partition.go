@@ -52,6 +52,7 @@ type partition struct {
 	brimful bool      // the source is paused, since too many events are held
 	next    int64     // the inbox offset that is to be delivered next
 	known   int64     // where the inbox ends, as last told
+	peeked  int64     // up to where it was looked ahead; see peek
 	highest int64     // inbox offset that state knew when the partition was taken
 	before  int64     // where it ended when the partition was taken
 	moved   time.Time // when an offset was done last, or the first was taken, or the inbox was told to have no more

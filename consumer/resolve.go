@@ -3,7 +3,6 @@ package consumer
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -40,8 +39,8 @@ func (p *partition) resolve(ctx context.Context, l *lane, offset int64, data sch
 		return false, p.write(ctx, t, c, nil, nil)
 	}
 	w := home.Work[i].Clone()
-	if current, err = p.decide(&w, data); err != nil || !current {
-		return false, errors.Join(err, p.write(ctx, t, c, nil, nil))
+	if !p.decide(&w, data) {
+		return false, p.write(ctx, t, c, nil, nil)
 	}
 	w.Told = slices.DeleteFunc(w.Told, func(r outcome.Reason) bool { // should it be unknown again
 		return r == w.Reason || r == outcome.NeverResolved
@@ -60,28 +59,28 @@ func (p *partition) resolve(ctx context.Context, l *lane, offset int64, data sch
 }
 
 // decide brings w up to an operator's decision. false: it is about another step or generation, or comes too early.
-func (p *partition) decide(w *attempt.Work, data schemas.CommandResolve) (current bool, err error) {
+func (p *partition) decide(w *attempt.Work, data schemas.CommandResolve) (current bool) {
 	in := w.Intent
 	switch {
 	case w.Held != outcome.Unresolved, string(w.Reason) != data.Reason:
-		return false, nil
+		return false
 	case in == nil && w.Reason == outcome.TaskUnknown:
 		w.Decided = attempt.DidNotHappen
 		if data.Happened {
 			w.Decided = attempt.Happened
 		}
-		return true, nil
+		return true
 	case in == nil && !data.Happened && data.Generation == w.Generation[data.Step]: // of a step that may be repeated without harm
 		w.Generation = raised(w.Generation, data.Step, data.Generation+1)
-		return true, nil
+		return true
 	case in == nil || in.Step != data.Step || in.Generation != data.Generation:
-		return false, nil
+		return false
 	case data.Happened:
 		answer, err := p.cfg.Answer(in.Step, in.Refs, data.ProviderID)
 		if err != nil {
 			p.cfg.Log.Error().Err(err).Int("partition", p.number).Str("customer", data.CustomerID).Str("step", in.Step).
 				Msg("a command cannot be done: a newer bridge wrote the intent, or the step's name is wrong")
-			return false, nil
+			return false
 		}
 		w.Answers = maps.Clone(w.Answers)
 		if w.Answers == nil {
@@ -90,12 +89,12 @@ func (p *partition) decide(w *attempt.Work, data schemas.CommandResolve) (curren
 		w.Answers[in.Step] = answer
 		w.Sent = append(slices.Clip(w.Sent), attempt.Sent{Step: in.Step, Refs: in.Refs, Digest: in.Digest})
 	case stamp().Before(latest(in.LastTry, w.Since).Add(p.cfg.Attempt.Quiet)):
-		return false, nil
+		return false
 	default:
 		w.Generation = raised(w.Generation, in.Step, in.Generation+1)
 	}
 	w.Intent = nil
-	return true, nil
+	return true
 }
 
 // raised gives generations with another one for a step.

@@ -240,12 +240,7 @@ func (p *partition) attempt(work context.Context, t *task) error {
 		unknown.Verdict, unknown.Reason = outcome.Unresolved, outcome.Failing
 		return p.hold(work, t, run, &unknown)
 	}
-	if t.wrote == nil {
-		t.wrote = map[string]bool{}
-	}
-	for key := range run.Changed() {
-		t.wrote[key] = true
-	}
+	t.wroteIn(run)
 	turned := p.turnedAway(v)
 	if t.fresh() && turned { // nothing is charged, and nothing written down
 		l.task = t
@@ -265,6 +260,16 @@ func (p *partition) attempt(work context.Context, t *task) error {
 	t.again = time.Now().Add(pause)
 	l.task = t
 	return errPaused
+}
+
+// wroteIn takes note of the objects that an attempt which goes on later has changed.
+func (t *task) wroteIn(run *attempt.Run) {
+	if t.wrote == nil {
+		t.wrote = map[string]bool{}
+	}
+	for key := range run.Changed() {
+		t.wrote[key] = true
+	}
 }
 
 // ended counts how long an event took, if it has come to its end and this is published, and gives err.

@@ -29,6 +29,7 @@ func (s *session) watch(ctx context.Context) {
 			if p.failure() != nil {
 				continue // it is being given up
 			}
+			s.peek(ctx, p)
 			if since := p.longest(now); since > e.cfg.Stuck {
 				e.numbers.cured(becauseStuck, "partition")
 				p.fail(fmt.Errorf("%w: %s", errStuck, since.Round(time.Second)))
@@ -50,6 +51,15 @@ func (s *session) ends(ctx context.Context) {
 	}
 	for _, p := range s.owned() {
 		p.told(ends[p.number])
+	}
+}
+
+// peek looks ahead in a partition that is not fetched, for a while: it goes on from there the next time.
+func (s *session) peek(ctx context.Context, p *partition) {
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := p.peek(limited); err != nil && limited.Err() == nil {
+		p.fail(err)
 	}
 }
 

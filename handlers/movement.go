@@ -20,6 +20,26 @@ type movement struct {
 	wallet   string // address; empty if none is named
 }
 
+// begun is what an order or a position was begun with.
+type begun struct {
+	digest  string // of the event's data; empty: it was not
+	event   string // whose
+	unknown bool   // nobody knows whether it was made
+}
+
+// allows says whether the run's event, with data of that digest, may go on with it; field is where the event names it. What the event
+// itself has made (answered) it goes on with, whatever the data of a replay say: its steps look.
+func (b begun) allows(r *attempt.Run, digest string, answered bool, field string) error {
+	own := b.event == r.Event().Hash()
+	switch {
+	case b.digest != "" && b.digest != digest && !answered && r.Replayed() && !own:
+		return outcome.Reject(outcome.Superseded)
+	case b.digest != "" && b.digest != digest && !answered, b.unknown && !own:
+		return outcome.Reject(outcome.Conflict, field)
+	}
+	return nil
+}
+
 // moveCall makes the call of a movement, with what its body takes from elsewhere.
 type moveCall func(context.Context, attempt.Refs) (distributor.Task, error)
 
@@ -31,14 +51,9 @@ func (h *Handlers) move(ctx context.Context, r *attempt.Run, m movement, call mo
 	}
 	p, hash := r.Position(m.key), r.Event().Hash()
 	answered := r.Answered(m.step) // then it is made, whatever the data of a replay say
-	if p.Digest != "" && p.Digest != m.digest && !answered {
-		if r.Replayed() && p.Event != hash {
-			return outcome.Reject(outcome.Superseded)
-		}
-		return outcome.Reject(outcome.Conflict, m.idField)
-	}
-	if p.GivenUp && p.TaskID == "" && p.Event != hash {
-		return outcome.Reject(outcome.Conflict, m.idField) // nobody knows whether the one before has moved it
+	before := begun{digest: p.Digest, event: p.Event, unknown: p.GivenUp && p.TaskID == ""}
+	if err := before.allows(r, m.digest, answered, m.idField); err != nil {
+		return err
 	}
 	if p.TaskID == "" || answered && r.Replayed() {
 		if p.Event == "" {

@@ -26,14 +26,9 @@ func (h *Handlers) orderPaid(ctx context.Context, r *attempt.Run, e schemas.Orde
 	}
 	o, hash := r.Order(e.OrderID), r.Event().Hash()
 	answered := r.Answered(stepInvestment) // then it is made, whatever the data of a replay say
-	if o.Digest != "" && o.Digest != digest && !answered {
-		if r.Replayed() && o.Event != hash {
-			return outcome.Reject(outcome.Superseded)
-		}
-		return outcome.Reject(outcome.Conflict, "order_id")
-	}
-	if o.GivenUp && o.InvestmentID == "" && o.Event != hash {
-		return outcome.Reject(outcome.Conflict, "order_id") // nobody knows whether the one before has made it
+	before := begun{digest: o.Digest, event: o.Event, unknown: o.GivenUp && o.InvestmentID == ""}
+	if err := before.allows(r, digest, answered, "order_id"); err != nil {
+		return err
 	}
 	if o.InvestmentID == "" || answered && r.Replayed() {
 		if o.Event == "" {
@@ -46,12 +41,8 @@ func (h *Handlers) orderPaid(ctx context.Context, r *attempt.Run, e schemas.Orde
 			return err
 		}
 	}
-	if o.Status == "" { // a person has told of it
-		known, err := h.api.Investment(ctx, o.InvestmentID)
-		if err != nil {
-			return unseen(err)
-		}
-		o.Status, o.Since = known.Status, now()
+	if err := h.knowStatus(ctx, o); err != nil {
+		return err
 	}
 	if o.Event == hash {
 		h.followOrder(r, e.OrderID)
@@ -59,6 +50,19 @@ func (h *Handlers) orderPaid(ctx context.Context, r *attempt.Run, e schemas.Orde
 	return r.Publish(schemas.TypeInvestmentCreated, attempt.KeyOrder(e.OrderID), schemas.InvestmentCreated{
 		CustomerID: r.Event().Customer, OrderID: e.OrderID, InvestmentID: o.InvestmentID, Status: o.Status,
 	})
+}
+
+// knowStatus looks up the status of an investment of which a person has told.
+func (h *Handlers) knowStatus(ctx context.Context, o *attempt.Order) error {
+	if o.Status != "" {
+		return nil
+	}
+	known, err := h.api.Investment(ctx, o.InvestmentID)
+	if err != nil {
+		return unseen(err)
+	}
+	o.Status, o.Since = known.Status, now()
+	return nil
 }
 
 // followOrder asks for what is still to come for an order with an investment.
