@@ -82,7 +82,8 @@ type Config struct {
 	MaxHeld     int           // events of a partition held and behind: at so many nothing is fetched; default 100,000
 	MaxState    int           // bytes of one write to the state topic, as the topic takes it; default 1 MiB
 
-	// FailingAfter is for how long one event may get 5xx while other customers' calls succeed, until it is unknown; default 30 min.
+	// FailingAfter is for how long one event may get 5xx while the same step succeeds for other customers, until it is unknown;
+	// default 30 min.
 	FailingAfter time.Duration
 
 	// DeadLetterUnknown sends events of an unknown type to the dead letters; else they are skipped, with a report.

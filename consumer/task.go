@@ -219,10 +219,7 @@ func (p *partition) attempt(work context.Context, t *task) error {
 		return j.err
 	}
 	l.hand.turn(recording)
-	if now := time.Now(); succeeded(run.Work(), t.work, v) {
-		p.successes.took(l.customer, now)
-		t.work.Failing = 0
-	}
+	p.succeeded(t, run.Work(), v)
 	t.work = carry(run.Work(), t.work)
 	switch {
 	case v != nil && v.Verdict == outcome.Rejected && t.work.Intent != nil: // which may have had its effect

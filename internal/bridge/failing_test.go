@@ -117,6 +117,65 @@ func TestOutageIsNobodysFault(t *testing.T) {
 	})
 }
 
+// Only one endpoint is down, for two hours: all that needs it fails, while other calls, of other customers too, succeed: looks,
+// documents, new investors. Nobody's event is to blame, however long it takes.
+func TestOutageOfOneEndpoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newPipes(t, sandbox.Config{CallLog: 100_000})
+		calm(&w.cfg)
+		w.cfg.Rules.PollInterval = time.Second
+		m := w.start()
+		var people, want []string
+		for i := range 5 {
+			people = append(people, fmt.Sprintf("p%d", i))
+			w.emit(event("person-"+people[i], schemas.TypeCustomerVerified, emitted, verified(people[i])))
+		}
+		for _, p := range people {
+			w.await("person-" + p + " wallet.created")
+		}
+		place := func(id string) {
+			for _, p := range people {
+				w.emit(event(id+"-"+p, schemas.TypeOrderPaid, emitted, order(p, id+"-"+p, 5)))
+				want = append(want, id+"-"+p+" credit.succeeded")
+			}
+		}
+		place("before")
+		w.await(want...)
+		down := w.api.Fault(sandbox.Fault{
+			Operation: "create_investment", Kind: sandbox.Status, Status: http.StatusInternalServerError,
+		})
+		place("in")
+		for i := range 120 {
+			id := fmt.Sprintf("new-%d", i)
+			v := verified(id)
+			v.Person.Surname += id // else two customers look like a doubled effect
+			w.emit(event(id, schemas.TypeCustomerVerified, emitted, v))
+			if i == 60 {
+				place("late")
+			}
+			time.Sleep(time.Minute)
+		}
+		if n := w.effects()["create_investor"]; n < 5+119 {
+			t.Errorf("%d investors: they did not succeed while only investments fail", n)
+		}
+		if n := w.posts("create_investment", http.StatusInternalServerError); n < 100 {
+			t.Errorf("only %d tries in two hours", n)
+		}
+		if told(t, w, map[string]int{}); t.Failed() {
+			m.stop()
+			return
+		}
+		w.api.Unfault(down)
+		w.await(want...)
+		m.stop()
+		told(t, w, map[string]int{})
+		wantLetters(t, w, nil, 0)
+		if got := w.effects(); got["create_investment"] != len(want) || got["create_credit"] != len(want) {
+			t.Errorf("effects %v, want %d investments and as many credits", got, len(want))
+		}
+	})
+}
+
 // told says whether there is a result with this cause, and of this type if one is given ("order investment.created").
 func (w *world) told(kind string) bool {
 	for _, e := range w.results() {
