@@ -141,3 +141,23 @@ func (j *journal) fail(err error) error {
 	}
 	return err
 }
+
+// retract takes a fresh event's intent out of state if its call was surely not sent, or has its answer, before the event waits in
+// memory for nobody knows how long: whoever found the intent there would be in doubt, and after the time for which the API keeps
+// keys could not make the call any more. Answers stay.
+func (p *partition) retract(ctx context.Context, t *task) error {
+	if !t.fresh() || t.work.Intent != nil {
+		return nil
+	}
+	r := p.store.Get(t.lane.customer, t.home)
+	if r == nil {
+		return nil
+	}
+	if i := r.Find(t.work.Offset, ""); i < 0 || r.Work[i].Intent == nil {
+		return nil
+	}
+	t.lane.hand.turn(recording)
+	c := newChange(p.store, t.lane.customer)
+	c.record(t.home).Put(t.work.Clone())
+	return p.write(ctx, t, c, nil, nil)
+}

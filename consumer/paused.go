@@ -46,6 +46,9 @@ func (p *partition) try(ctx context.Context, t *task) error {
 		return p.halt(ctx, t)
 	}
 	if !p.enter(t.lane) {
+		if err := p.retract(ctx, t); err != nil {
+			return err
+		}
 		return p.wait(t)
 	}
 	t.goOn()

@@ -239,7 +239,10 @@ func (p *partition) attempt(work context.Context, t *task) error {
 	}
 	t.wroteIn(run)
 	turned := p.turnedAway(v)
-	if t.fresh() && turned { // nothing is charged, and nothing written down
+	if t.fresh() && turned { // nothing is charged, and nothing held
+		if err := p.retract(work, t); err != nil {
+			return err
+		}
 		l.task = t
 		t.stand()
 		if v.After > 0 {

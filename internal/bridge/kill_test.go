@@ -112,6 +112,49 @@ func TestDownForLong(t *testing.T) {
 	}
 }
 
+// Connections are refused for 20 hours, and the bridge is killed meanwhile: nothing was sent, so nothing is in doubt, although an
+// intent was written down for each event and 20 hours later the API would know the key no more.
+func TestKilledInLongOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newPipes(t, sandbox.Config{})
+		calm(&w.cfg)
+		o := &outage{refuse: true}
+		w.cfg.APIDial = o.dial(w.cfg.APIDial)
+		o.on.Store(true)
+		k := &killer{dead: make(chan struct{})}
+		first := w.start(k.take)
+		var want []string
+		for i := range 12 { // enough for the breaker to open: those that failed last wait for it in memory
+			id := fmt.Sprintf("e%d", i)
+			v := verified(fmt.Sprintf("customer-%d", i))
+			v.Person.Surname += id
+			v.Identification.LegitimationProtocol = nil // its upload would come first, and needs no intent
+			w.emit(event(id, schemas.TypeCustomerVerified, emitted, v))
+			want = append(want, id+" wallet.created")
+		}
+		time.Sleep(10 * time.Minute)
+		if n := strings.Count(w.log.String(), "only probed until"); n == 0 {
+			t.Fatalf("the breaker did not open\n%s", w.log.tail())
+		}
+		k.kill()
+		first.cancel()
+		<-first.done
+		time.Sleep(20 * time.Hour)
+		second := w.start()
+		time.Sleep(10 * time.Minute)
+		if told(t, w, map[string]int{}); t.Failed() {
+			second.stop()
+			return
+		}
+		o.on.Store(false)
+		w.await(want...)
+		second.stop()
+		told(t, w, map[string]int{})
+		wantLetters(t, w, nil, 0)
+		once(t, w, "create_investor", len(want))
+	})
+}
+
 // TestKilledOnKafka does the same at some points on real brokers, if there are any.
 func TestKilledOnKafka(t *testing.T) {
 	if os.Getenv(broker.EnvBrokers) == "" {
