@@ -11,6 +11,7 @@ import (
 	"distributor-bridge/consumer"
 	"distributor-bridge/internal/attempt"
 	"distributor-bridge/internal/breaker"
+	"distributor-bridge/internal/distributor"
 	"distributor-bridge/internal/outcome"
 	"distributor-bridge/internal/pace"
 )
@@ -135,6 +136,8 @@ func (g *gate) paced(verdict *outcome.Error) {
 	switch {
 	case verdict == nil:
 		g.pace.Succeeded()
+	case verdict.Class == outcome.ClassThrottled && distributor.OfToken(verdict):
+		g.pace.Pause(verdict.After) // the API refused no call; without a token none can be made
 	case verdict.Class == outcome.ClassThrottled && g.breaker.State() == breaker.Open && verdict.Status != http.StatusTooManyRequests:
 		// It is down, and has not refused a call for the rate. When it is asked next is the breaker's.
 	case verdict.Class == outcome.ClassThrottled:

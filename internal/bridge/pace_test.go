@@ -2,6 +2,7 @@ package bridge_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -120,4 +121,45 @@ func TestCeiling(t *testing.T) {
 		}
 		l.audit()
 	})
+}
+
+// A token endpoint that refuses to be asked so often, with or without telling for how long, is asked more rarely. The API has
+// refused no call: once there is a token, all that waits goes on at full speed.
+func TestThrottledToken(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"silent": says(http.StatusTooManyRequests), "told": says(http.StatusTooManyRequests, "Retry-After", "20"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newPipes(t, sandbox.Config{Latency: 20 * time.Millisecond, CallLog: 100_000})
+				quietly(w)
+				o := &outage{answer: answer, only: "/oauth/token"}
+				o.on.Store(true)
+				w.intercept(o.handler)
+				l := under(w, 200*time.Millisecond)
+				began := time.Now()
+				m := w.start(l.watch)
+				l.begin()
+				time.Sleep(2 * time.Minute)
+				if n := len(o.after(began)); n < 2 || n > 20 {
+					t.Errorf("the token was asked for %d times in two minutes", n)
+				}
+				o.on.Store(false)
+				time.Sleep(70 * time.Second) // in which it is asked again, and 600 customers catch up
+				if late := l.left(time.Now().Add(-2 * time.Second)); len(late) > 0 {
+					t.Errorf("%d are late", len(late))
+				}
+				l.end()
+				l.await(10 * time.Second)
+				m.stop()
+				if strings.Contains(w.log.String(), "refuses calls for their rate") {
+					t.Error("the rate of calls was cut, although the API refused none")
+				}
+				if l.held > 0 {
+					t.Errorf("%d were held", l.held)
+				}
+				l.audit()
+			})
+		})
+	}
 }

@@ -119,8 +119,8 @@ func (t *tokens) look(now time.Time) (g *grant, wait <-chan struct{}, err error)
 		return nil, t.fetch.done, nil
 	}
 	e := *t.failure
-	if e.After > 0 {
-		e.After = t.retryAt.Sub(now) // what was told is from then on
+	if e.After > 0 || e.Class == outcome.ClassThrottled {
+		e.After = t.retryAt.Sub(now) // what was told is from then on; where nothing was, it is asked no sooner anyway
 	}
 	return nil, nil, &e
 }
@@ -245,6 +245,10 @@ func (t *tokens) observe(start time.Time, err *outcome.Error) {
 	}
 	t.cfg.Observe(call)
 }
+
+// OfToken says whether a verdict comes from fetching a token: the call that needed it was not made, so that it says nothing about
+// how the API takes calls.
+func OfToken(verdict error) bool { return errors.Is(verdict, errToken) }
 
 // tokenVerdict gives the verdict on a fetch that failed. The texts of oauth2 quote the answer, and with it maybe a token.
 func tokenVerdict(err error) *outcome.Error {

@@ -275,6 +275,13 @@ func (p *Pacer) Refused(after time.Duration) {
 	p.cfg.Log.Warn().Float64("calls_per_second", p.rate).Dur("pause_ms", after).Msg("the API refuses calls for their rate: slower")
 }
 
+// Pause takes note that no call can be made for a while, for a reason that says nothing about the rate.
+func (p *Pacer) Pause(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.until = latest(p.until, time.Now().Add(d))
+}
+
 // Rate gives the present rate in calls a second; +Inf if there is none.
 func (p *Pacer) Rate() float64 {
 	p.mu.Lock()
