@@ -236,8 +236,8 @@ type Rules struct {
 	// MaxWait is after how long an event that waits for another (an order for its customer) is given up as expired, and one
 	// of which nobody knows what became as unresolved.
 	MaxWait time.Duration `koanf:"max_wait"`
-	// FailingAfter is for how long one event may get a 5xx while other customers' calls succeed, until it is left to a person,
-	// as unresolved. An outage does not count.
+	// FailingAfter is for how long one event may get a 5xx while the same step succeeds for other customers, until it is left to
+	// a person, as unresolved. An outage does not count, be it of the whole API or of one endpoint.
 	FailingAfter time.Duration `koanf:"failing_after"`
 	// MaxHeld is how many events of a partition may be held: at so many nothing of it is fetched until there are fewer. Each
 	// takes about half a kilobyte of memory, and of state.

@@ -130,6 +130,7 @@ func TestValidConfig(t *testing.T) {
 func TestProblems(t *testing.T) {
 	t.Parallel()
 	missing := filepath.Join(t.TempDir(), "gone.pem")
+	const id = "00000000-0000-4000-8000-000000000001"
 	tests := map[string]struct {
 		change func(c *bridge.Config)
 		want   string // one of the lines
@@ -164,14 +165,19 @@ func TestProblems(t *testing.T) {
 		"no limit":         {func(c *bridge.Config) { c.API.Timeouts.Idle = 0 }, "api.timeouts.idle: 0s is not more than nothing"},
 		"long call":        {func(c *bridge.Config) { c.API.Timeouts.Call = 25 * time.Second }, "api.timeouts.call: 25s is not shorter than rules.drain, 25s"},
 		"first byte":       {func(c *bridge.Config) { c.API.Timeouts.FirstByte = 21 * time.Second }, "api.timeouts.first_byte: 21s is longer"},
-		"campaign":         {func(c *bridge.Config) { c.Offerings["b"] = bridge.Offering{Product: "p"} }, "offerings.b.campaign: is required"},
-		"product":          {func(c *bridge.Config) { c.Offerings["b"] = bridge.Offering{Campaign: "p"} }, "offerings.b.product: is required"},
-		"offering":         {func(c *bridge.Config) { c.Offerings["a b"] = bridge.Offering{} }, "offerings.a b: the name of an offering"},
-		"document host":    {func(c *bridge.Config) { c.Documents.AllowedHosts = []string{"ok", "https://x"} }, "documents.allowed_hosts[1]: neither host"},
-		"document root":    {func(c *bridge.Config) { c.Documents.FileRoot = missing }, "documents.file_root: no such directory"},
-		"document size":    {func(c *bridge.Config) { c.Documents.MaxBytes = 0 }, "documents.max_bytes: 0 is not between"},
-		"webhook address":  {func(c *bridge.Config) { c.Webhooks.Listen, c.Webhooks.Token = "8443", "hunter2hunter2hunter2" }, `webhooks.listen: "8443" is not host:port`},
-		"open webhooks":    {func(c *bridge.Config) { c.Webhooks.Listen = ":8443" }, "webhooks: a token or a client is required"},
+		"campaign":         {func(c *bridge.Config) { c.Offerings["b"] = bridge.Offering{Product: id} }, "offerings.b.campaign: is required"},
+		"product":          {func(c *bridge.Config) { c.Offerings["b"] = bridge.Offering{Campaign: id} }, "offerings.b.product: is required"},
+		"campaign's ID": {func(c *bridge.Config) { c.Offerings["b"] = bridge.Offering{Campaign: "bond", Product: id} },
+			`offerings.b.campaign: "bond" is no UUID`},
+		"product's ID": {func(c *bridge.Config) {
+			c.Offerings["b"] = bridge.Offering{Campaign: id, Product: "urn:uuid:" + id}
+		}, `offerings.b.product: "urn:uuid:` + id + `" is no UUID`},
+		"offering":        {func(c *bridge.Config) { c.Offerings["a b"] = bridge.Offering{} }, "offerings.a b: the name of an offering"},
+		"document host":   {func(c *bridge.Config) { c.Documents.AllowedHosts = []string{"ok", "https://x"} }, "documents.allowed_hosts[1]: neither host"},
+		"document root":   {func(c *bridge.Config) { c.Documents.FileRoot = missing }, "documents.file_root: no such directory"},
+		"document size":   {func(c *bridge.Config) { c.Documents.MaxBytes = 0 }, "documents.max_bytes: 0 is not between"},
+		"webhook address": {func(c *bridge.Config) { c.Webhooks.Listen, c.Webhooks.Token = "8443", "hunter2hunter2hunter2" }, `webhooks.listen: "8443" is not host:port`},
+		"open webhooks":   {func(c *bridge.Config) { c.Webhooks.Listen = ":8443" }, "webhooks: a token or a client is required"},
 		"webhook token": {func(c *bridge.Config) { c.Webhooks.Listen, c.Webhooks.Token = ":8443", "hunter2hunter2hunter2 hunter2" },
 			"webhooks.token: want 16 characters or more"},
 		"webhook secret": {func(c *bridge.Config) {
@@ -200,6 +206,7 @@ func TestProblems(t *testing.T) {
 		"retry":             {func(c *bridge.Config) { c.Rules.Retry.Max = time.Millisecond }, "rules.retry.max: 1ms is shorter"},
 		"final":             {func(c *bridge.Config) { c.Rules.FinalStatuses = []string{""} }, "rules.final_statuses: at least one"},
 		"credit":            {func(c *bridge.Config) { c.Rules.CreditAt = "" }, "rules.credit_at: a status is required"},
+		"credit at the end": {func(c *bridge.Config) { c.Rules.CreditAt = c.Rules.FinalStatuses[0] }, "rules.credit_at: DELIVERED is among rules.final_statuses"},
 		"log level":         {func(c *bridge.Config) { c.Logging.Level = "loud" }, `log.level: "loud" is not one of`},
 		"log format":        {func(c *bridge.Config) { c.Logging.Format = "xml" }, `log.format: "xml" is not one of`},
 	}

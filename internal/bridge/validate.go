@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
 	"distributor-bridge/internal/config"
@@ -108,12 +109,8 @@ func (c *Config) checkEvents(p *config.Problems) {
 		if !offeringName.MatchString(name) {
 			p.Add(key, "the name of an offering is 1 to 128 letters, digits and . _ : -")
 		}
-		if o.Campaign == "" {
-			p.Add(key+".campaign", "is required")
-		}
-		if o.Product == "" {
-			p.Add(key+".product", "is required")
-		}
+		isUUID(p, key+".campaign", o.Campaign)
+		isUUID(p, key+".product", o.Product)
 	}
 }
 
@@ -199,6 +196,17 @@ func (c *Config) checkRules(p *config.Problems) {
 	}
 	if r.CreditAt == "" {
 		p.Add("rules.credit_at", "a status is required; to leave credits to people set rules.credit_by_hand")
+	} else if slices.Contains(r.FinalStatuses, r.CreditAt) {
+		p.Add("rules.credit_at", "%s is among rules.final_statuses: nothing would be left to be done at it", r.CreditAt)
+	}
+}
+
+func isUUID(p *config.Problems, key, value string) {
+	switch {
+	case value == "":
+		p.Add(key, "is required")
+	case len(value) != 36 || uuid.Validate(value) != nil: // uuid.Validate alone takes other forms, too
+		p.Add(key, "%q is no UUID, such as 0f6f3c6e-6a0c-4d0c-9b1e-2f3a4b5c6d7e", value)
 	}
 }
 
