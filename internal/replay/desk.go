@@ -108,14 +108,11 @@ func (d *Desk) read(ctx context.Context, what, topic string, since time.Time, pa
 	return nil
 }
 
-// entry is a record of state, with its customer.
-type entry struct {
-	customer string
-	state.Entry
-}
-
-// state reads the records that are wanted, of these customers (nil: all).
-func (d *Desk) state(ctx context.Context, customers []string, want func(customer, key string) bool) ([]entry, error) {
+// state reads the records that are wanted, of these customers (nil: all). They are given to take one by one: all of state may be
+// more than memory has room for, and few need more than a part of some of it.
+func (d *Desk) state(
+	ctx context.Context, customers []string, want func(customer, key string) bool, take func(customer string, e state.Entry),
+) error {
 	const what = "state"
 	cfg := state.ReadConfig{
 		Client: d.cfg.Client, Topic: d.cfg.State, Want: want,
@@ -123,20 +120,18 @@ func (d *Desk) state(ctx context.Context, customers []string, want func(customer
 	}
 	if customers != nil {
 		if len(customers) == 0 {
-			return nil, nil
+			return nil
 		}
 		info, err := d.cfg.Client.Topics(ctx, d.cfg.State)
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", d.cfg.State, err)
+			return fmt.Errorf("read %s: %w", d.cfg.State, err)
 		}
 		cfg.Partitions = partitionsOf(customers, info[d.cfg.State].Partitions)
 	}
-	var entries []entry
-	err := state.Read(ctx, cfg, func(customer string, e state.Entry) error {
-		entries = append(entries, entry{customer, e})
+	return state.Read(ctx, cfg, func(customer string, e state.Entry) error {
+		take(customer, e)
 		return nil
 	})
-	return entries, err
 }
 
 // partitionsOf gives the partitions, of n, that hold these customers.

@@ -65,15 +65,18 @@ func (d *Desk) Held(ctx context.Context, q HeldQuery) ([]Held, error) {
 	if len(q.Customers) > 0 {
 		customers = q.Customers
 	}
-	entries, err := d.state(ctx, customers, func(customer, _ string) bool { return among(q.Customers, customer) })
+	var all []Held
+	err := d.state(ctx, customers, func(customer, _ string) bool { return among(q.Customers, customer) },
+		func(customer string, e state.Entry) {
+			for _, h := range heldIn(customer, e.Key, e.Record) {
+				if q.Filter.Held(&h) && (q.FollowUps || !h.routine()) {
+					all = append(all, h)
+				}
+			}
+		})
 	if err != nil {
 		return nil, err
 	}
-	var all []Held
-	for _, e := range entries {
-		all = append(all, heldIn(e.customer, e.Key, e.Record)...)
-	}
-	all = slices.DeleteFunc(all, func(h Held) bool { return !q.Filter.Held(&h) || !q.FollowUps && h.routine() })
 	slices.SortStableFunc(all, Held.compare)
 	return all, nil
 }

@@ -69,15 +69,12 @@ func (d *Desk) judge(ctx context.Context, letters []Letter) error {
 			}
 		}
 	}
-	entries, err := d.state(ctx, slices.AppendSeq([]string{}, maps.Keys(customers)), func(customer, key string) bool {
+	err := d.state(ctx, slices.AppendSeq([]string{}, maps.Keys(customers)), func(customer, key string) bool {
 		_, wanted := known[name{customer, key}]
 		return wanted
-	})
+	}, func(customer string, e state.Entry) { known[name{customer, e.Key}] = e.Record })
 	if err != nil {
 		return err
-	}
-	for _, e := range entries {
-		known[name{e.customer, e.Key}] = e.Record
 	}
 	for i := range letters {
 		if l := &letters[i]; l.Customer != "" && l.Closed == Open {

@@ -12,6 +12,7 @@ import (
 
 	"distributor-bridge/internal/attempt"
 	"distributor-bridge/internal/kafka"
+	"distributor-bridge/internal/state"
 )
 
 // Status is what is known of a customer, or of one order of it.
@@ -70,14 +71,13 @@ func (d *Desk) look(
 		return of(customer) && (order == "" || key == attempt.KeyOrder(order))
 	}
 	found := statuses{order: order, of: map[string]*Status{}}
-	entries, err := d.state(ctx, customers, about)
+	err := d.state(ctx, customers, about, func(customer string, e state.Entry) {
+		s := found.get(customer)
+		s.Objects = append(s.Objects, Object{e.Key, e.Record.Object})
+		s.Held = append(s.Held, heldIn(customer, e.Key, e.Record)...)
+	})
 	if err != nil {
 		return nil, err
-	}
-	for _, e := range entries {
-		s := found.get(e.customer)
-		s.Objects = append(s.Objects, Object{e.Key, e.Record.Object})
-		s.Held = append(s.Held, heldIn(e.customer, e.Key, e.Record)...)
 	}
 	filter := Filter{Customers: customers}
 	if order != "" {
@@ -115,14 +115,12 @@ func (d *Desk) look(
 
 // addCustomers adds the customers' own objects to what has been found of their orders.
 func (d *Desk) addCustomers(ctx context.Context, found statuses) error {
-	entries, err := d.state(ctx, slices.AppendSeq([]string{}, maps.Keys(found.of)), func(customer, key string) bool {
+	return d.state(ctx, slices.AppendSeq([]string{}, maps.Keys(found.of)), func(customer, key string) bool {
 		return key == attempt.KeyCustomer && found.of[customer] != nil
-	})
-	for _, e := range entries {
-		s := found.get(e.customer)
+	}, func(customer string, e state.Entry) {
+		s := found.get(customer)
 		s.Objects = append(s.Objects, Object{e.Key, e.Record.Object})
-	}
-	return err
+	})
 }
 
 // results gives the results of customers from a time on; one that was published again comes again.
