@@ -76,7 +76,7 @@ type Config struct {
 	Stall       time.Duration // after which a partition with work and without progress is taken anew; default 2 min
 	MaxInFlight int           // calls in flight, over all partitions: lanes at work are a few times as many; default 64
 	MaxWindow   int           // records of a partition taken and not done; default 10,000
-	MaxPayload  int           // bytes of memory of the records that wait for their lane, over all partitions; default 8 MiB
+	MaxPayload  int           // bytes of memory of records taken and not done, over all partitions; default 8 MiB
 	FloodEvents int           // so many events of a type that ended, half of them rejected, make it pause; default 50
 	FloodWithin time.Duration // the sliding while in which they are counted; default 10 min
 	MaxHeld     int           // events of a partition held and behind: at so many nothing is fetched; default 100,000

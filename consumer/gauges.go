@@ -36,7 +36,7 @@ func newGauges(e *Engine) *gauges {
 	g.heldEvents = desc("held_events", "Events and follow-ups that cannot finish now, by reason.", "reason")
 	g.heldAge = desc("held_oldest_age_seconds", "Time since the oldest of them was held.", "reason")
 	g.windowRecords = desc("window_records", "Inbox records that were taken, from the first on that is not done.", "partition")
-	g.windowBytes = desc("window_bytes", "Payload of the records that wait for their lane.", "partition")
+	g.windowBytes = desc("window_bytes", "Memory that the records take which were taken and are not done.", "partition")
 	g.paused = desc("window_full", "1 while the window is so full that nothing is fetched.", "partition")
 	g.heldFull = desc("held_full", "1 while so many events are held that nothing is fetched.", "partition")
 	g.lag = desc("inbox_lag_records", "Inbox records that are not done: in the window, and not fetched yet.", "partition")

@@ -47,7 +47,7 @@ type partition struct {
 	timer   *time.Timer // while run does: calls rung
 	rings   time.Time   // when; zero: it is not set
 	window  *window
-	bytes   int       // that the records in the lanes' queues take
+	bytes   int       // that the records take which were taken and are not done
 	full    bool      // the source is paused, since the window is full
 	brimful bool      // the source is paused, since too many events are held
 	next    int64     // the inbox offset that is to be delivered next
@@ -128,7 +128,8 @@ func (p *partition) deliver(got kafka.Fetched) {
 }
 
 // fullness gives how full the window is, in records or in its share of all payloads, whichever is more: from 1 on nothing is
-// fetched, until it is half full. p.mu is held.
+// fetched, until it is half full. A record counts until it is done, wherever it waits: in an outage all wait at the gate.
+// One that is larger than the share fills it alone, and goes on. p.mu is held.
 func (p *partition) fullness() float64 {
 	bytes := float64(p.bytes*p.places.members) / float64(p.cfg.MaxPayload)
 	return max(float64(p.window.open())/float64(p.cfg.MaxWindow), bytes)
@@ -155,6 +156,7 @@ func (p *partition) finish(record kafka.Record) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.window.finish(record.Offset)
+	p.bytes -= weight(record)
 	p.moved, p.worked = now, true
 	if p.full && p.fullness() <= 0.5 {
 		p.full = false
@@ -252,7 +254,6 @@ func (p *partition) pop(l *lane) (kafka.Record, bool) {
 		return kafka.Record{}, false
 	}
 	r := l.queue[0]
-	p.bytes -= weight(r)
 	l.queue[0] = kafka.Record{}
 	if l.queue = l.queue[1:]; len(l.queue) == 0 {
 		l.queue = nil
@@ -264,7 +265,6 @@ func (p *partition) pop(l *lane) (kafka.Record, bool) {
 func (p *partition) unpop(l *lane, r kafka.Record) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.bytes += weight(r)
 	l.queue = slices.Insert(l.queue, 0, r)
 	l.crowded = true
 }
