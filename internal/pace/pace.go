@@ -129,7 +129,7 @@ func (p *Pacer) Enter(ctx context.Context) (*Ticket, error) {
 	p.learn(now)
 	at, t := p.place(now)
 	p.mu.Unlock()
-	if err := p.sleep(ctx, at); err != nil {
+	if err := p.sleep(ctx, at, time.Time{}); err != nil {
 		t.Return()
 		return nil, err
 	}
@@ -155,14 +155,28 @@ func (p *Pacer) Wait(ctx context.Context, late time.Time) error {
 		p.mu.Unlock()
 		return ErrLate
 	}
+	var place *Ticket
 	if !paid {
-		at, _ = p.place(now)
+		at, place = p.place(now)
 	}
 	p.mu.Unlock()
-	if !at.After(now) {
-		return ctx.Err()
+	err := ctx.Err()
+	if at.After(now) {
+		err = p.sleep(ctx, at, late)
 	}
-	return p.sleep(ctx, at)
+	if err != nil {
+		p.leave(at, place)
+	}
+	return err
+}
+
+// leave gives back the place at a time, of a call that is not made, unless others stand behind it: two calls would be made at once.
+func (p *Pacer) leave(at time.Time, place *Ticket) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if place != nil && p.next.Equal(at.Add(place.costs)) {
+		p.next = at
+	}
 }
 
 // later says whether at is after late, if there is such a limit.
@@ -189,12 +203,15 @@ func (p *Pacer) Paused() bool {
 	return time.Now().Before(p.until)
 }
 
-// sleep waits until at, and until no refusal stands against it.
-func (p *Pacer) sleep(ctx context.Context, at time.Time) error {
+// sleep waits until at, and until no refusal stands against it. If one does that makes it later than late, that is told then.
+func (p *Pacer) sleep(ctx context.Context, at, late time.Time) error {
 	for {
 		p.mu.Lock()
 		at = latest(at, p.until)
 		p.mu.Unlock()
+		if p.later(at, late) {
+			return ErrLate
+		}
 		left := time.Until(at)
 		if left <= 0 {
 			return ctx.Err()

@@ -264,3 +264,70 @@ func TestOutage(t *testing.T) {
 		}
 	})
 }
+
+// A call that sleeps for its turn is told when a refusal makes that too late, and its place is others'.
+func TestLateMeanwhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := pace.New(pace.Config{Ceiling: 1})
+		if err := p.Wait(t.Context(), time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		go func() {
+			time.Sleep(500 * time.Millisecond)
+			p.Refused(15 * time.Minute)
+		}()
+		if err := p.Wait(t.Context(), began.Add(10*time.Second)); !errors.Is(err, pace.ErrLate) || time.Since(began) > time.Second {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+		if err := p.Wait(t.Context(), time.Time{}); err != nil || time.Since(began) < 15*time.Minute {
+			t.Errorf("a call %s after the refusal: %v", time.Since(began), err)
+		}
+	})
+}
+
+// A call that is given up while it sleeps gives its place back if it is the last.
+func TestGivenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := pace.New(pace.Config{Ceiling: 1})
+		if err := p.Wait(t.Context(), time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		for range 100 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			if err := p.Wait(ctx, time.Time{}); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatal(err)
+			}
+			cancel()
+		}
+		if err := p.Wait(t.Context(), time.Time{}); err != nil || time.Since(began) != time.Second {
+			t.Errorf("the next call %s after the first: %v", time.Since(began), err)
+		}
+
+		// One that others stand behind does not: no two calls are made at the same time.
+		began = time.Now()
+		ctx, cancel := context.WithCancel(t.Context())
+		var calls sync.WaitGroup
+		calls.Go(func() {
+			if err := p.Wait(ctx, time.Time{}); !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		calls.Go(func() {
+			if err := p.Wait(t.Context(), time.Time{}); err != nil || time.Since(began) != 2*time.Second {
+				t.Errorf("the one behind it: %s, %v", time.Since(began), err)
+			}
+		})
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		if err := p.Wait(t.Context(), time.Time{}); err != nil || time.Since(began) != 3*time.Second {
+			t.Errorf("the one after it: %s, %v", time.Since(began), err)
+		}
+		calls.Wait()
+	})
+}
