@@ -112,11 +112,14 @@ func (g *gate) before(ctx context.Context, late time.Time) error {
 	if g.breaker.State() == breaker.Open {
 		return outcome.Retry(outcome.ClassNotSent, false, errDown)
 	}
-	switch err := g.pace.Wait(ctx, late); {
+	err := g.pace.Wait(ctx, late)
+	switch {
 	case errors.Is(err, pace.ErrLate):
 		return outcome.Retry(outcome.ClassThrottled, false, errPaced)
 	case err != nil:
 		return outcome.Retry(outcome.ClassNotSent, false, err)
+	case g.breaker.State() == breaker.Open: // it has opened meanwhile
+		return outcome.Retry(outcome.ClassNotSent, false, errDown)
 	}
 	return nil
 }
