@@ -3,9 +3,7 @@ package bridge
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"io"
 	stdlog "log"
 	"net"
 	"net/http"
@@ -96,25 +94,38 @@ func (b *Bridge) takeHints(ctx context.Context) (serve func(context.Context) err
 	if err != nil {
 		return nil, err
 	}
+	if host, _, _ := net.SplitHostPort(w.Listen); w.CertFile == "" && host != "localhost" && !net.ParseIP(host).IsLoopback() {
+		b.cfg.Log.Warn().Str("webhooks.listen", w.Listen).Msg("webhooks are taken without TLS: something in front of the bridge " +
+			"has to end it, or else set webhooks.cert_file and key_file: tokens can be read on their way")
+	}
+	ln, err := b.listenHints(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.cfg.Log.Info().Stringer("address", ln.Addr()).Bool("tls", w.CertFile != "").Msg("hints of the provider are taken")
+	return func(ctx context.Context) error { b.serveHints(ctx, ln, handler); return nil }, nil
+}
+
+func (b *Bridge) listenHints(ctx context.Context) (net.Listener, error) {
 	listen := b.cfg.WebhookListen
 	if listen == nil {
 		listen = new(net.ListenConfig).Listen
 	}
-	ln, err := listen(ctx, "tcp", w.Listen)
+	ln, err := listen(ctx, "tcp", b.cfg.Webhooks.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("webhooks.listen: %w", err)
 	}
-	b.cfg.Log.Info().Stringer("address", ln.Addr()).Bool("tls", w.CertFile != "").Msg("hints of the provider are taken")
-	return func(ctx context.Context) error { return b.serveHints(ctx, limitConns(ln, hintConns), handler) }, nil
+	return ln, nil
 }
 
-// serveHints serves until ctx ends, then lets requests in flight end.
-func (b *Bridge) serveHints(ctx context.Context, ln net.Listener, handler http.Handler) error {
+// serveHints serves until ctx ends, then lets requests in flight end. Should the listener fail it listens anew, with pauses: without
+// hints only looks are late, and the bridge goes on.
+func (b *Bridge) serveHints(ctx context.Context, ln net.Listener, handler http.Handler) {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: hintHeader, ReadTimeout: hintRequest, WriteTimeout: hintAnswer, IdleTimeout: hintIdle,
 		MaxHeaderBytes: hintHeaders,
-		ErrorLog:       stdlog.New(io.Discard, "", 0), // it tells of strangers' broken requests, as often as they like
+		ErrorLog:       stdlog.New(&strangers{log: b.cfg.Log}, "", 0),
 		Protocols:      new(http.Protocols),
 	}
 	server.Protocols.SetHTTP1(true)
@@ -133,19 +144,47 @@ func (b *Bridge) serveHints(ctx context.Context, ln net.Listener, handler http.H
 			_ = server.Close() // the provider repeats what was not answered
 		}
 	})
-	err := serve(ln)
-	if !stop() {
-		<-ended
+	defer func() {
+		if !stop() {
+			<-ended
+		}
+	}()
+	places := make(chan struct{}, hintConns)
+	for ln != nil {
+		err := serve(limitConns(ln, places)) // which closes it
+		ln = b.listenAnew(ctx, err)
 	}
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
+}
+
+// Pauses before the listener that has failed is made anew.
+const (
+	listenFirst = time.Second
+	listenMost  = time.Minute
+)
+
+// listenAnew listens again after the listener has failed; nil once ctx has ended.
+func (b *Bridge) listenAnew(ctx context.Context, err error) net.Listener {
+	for wait := listenFirst; ctx.Err() == nil; wait = min(2*wait, listenMost) {
+		b.cfg.Log.Error().Err(err).Dur("pause_ms", wait).
+			Msg("webhooks cannot be taken: the bridge goes on, and listens anew; until then changes are seen by polling")
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		}
+		var ln net.Listener
+		if ln, err = b.listenHints(ctx); err == nil {
+			return ln
+		}
 	}
-	return fmt.Errorf("webhooks: %w", err)
+	return nil
 }
 
 // limitConns lets no more connections be open at a time than there are places for; others wait to be accepted.
-func limitConns(ln net.Listener, places int) net.Listener {
-	return &limitedListener{Listener: ln, places: make(chan struct{}, places), closed: make(chan struct{})}
+func limitConns(ln net.Listener, places chan struct{}) net.Listener {
+	return &limitedListener{Listener: ln, places: places, closed: make(chan struct{})}
 }
 
 type limitedListener struct {

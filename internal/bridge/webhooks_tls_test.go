@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +89,22 @@ func TestWebhookTLS(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.client.CloseIdleConnections()
 		taken("with a broken one in the file")
+		if strings.Contains(w.log.String(), "without TLS") {
+			t.Error("the log says that there is no TLS")
+		}
+		w.client.CloseIdleConnections()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://hints.example.org/webhooks/investments", strings.NewReader(mark))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+hintToken)
+		if a, err := w.client.Do(r); err == nil { // the server's answer to who forgets TLS
+			a.Body.Close()
+		}
+		time.Sleep(time.Second)
+		if log := w.log.String(); !strings.Contains(log, "TLS handshake error from a client") || strings.Contains(log, hintToken) {
+			t.Errorf("the log does not tell of a request without TLS, or tells too much:\n%s", w.log.tail())
+		}
 		m.stop()
 		w.client.CloseIdleConnections()
 	})
