@@ -49,13 +49,14 @@ func (p *partition) follow(l *lane) bool {
 	switch {
 	case l.place.Load(): // since a moment
 		return true
-	case l.waits:
+	case l.waits, l.seated:
 		return false
 	case len(p.waits) == 0 && p.following.take(p):
 		l.place.Store(true)
 		return true
 	}
 	l.waits = true
+	l.ahead = l.ahead || l.pass != nil // its turn at the gate came too early
 	p.waits = append(p.waits, l)
 	return false
 }

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"distributor-bridge/internal/outcome"
@@ -13,6 +14,10 @@ import (
 // A lane that finds the gate shut gives its worker's place away, and is let in by its partition, in the order in which
 // lanes came: so thousands of them cost no goroutines, and lanes that need no call (what was recorded is published, repeats are
 // known) go on through the longest outage. A partition lets in one lane after the other: several of them take turns.
+//
+// Lanes with an event and lanes with a follow-up wait apart, since after an outage thousands of follow-ups are due: while both
+// wait, one of four that are let in is for a follow-up. A lane whose follow-up waits is free for its records and held events
+// meanwhile; these wait for turns of their own.
 type Gate interface {
 	// Try lets an attempt begin, if it may at once.
 	Try() (Pass, bool)
@@ -47,8 +52,11 @@ func (p *partition) wait(t *task) error {
 	if t.fresh() {
 		t.lane.task = t
 		t.stand()
-	} else {
-		t.item.ready = true // and it is picked again
+		return errShut
+	}
+	t.item.ready = true // and it is picked again
+	if t.item.follow != "" {
+		return errSeated
 	}
 	return errShut
 }
@@ -106,10 +114,51 @@ func (p *partition) atGate(l *lane) {
 	l.gated, l.paused, l.wake = true, true, time.Time{}
 	p.alarms.set(l)
 	p.gated = append(p.gated, l)
+	p.keep()
+}
+
+// seat makes a lane's follow-up wait at the gate, and not the lane; p.mu is held.
+func (p *partition) seat(l *lane) {
+	l.seated = true
+	if l.ahead {
+		p.seats = slices.Insert(p.seats, 0, l)
+	} else {
+		p.seats = append(p.seats, l)
+	}
+	l.ahead = false
+	p.keep()
+}
+
+// keep sees to it that somebody lets in who waits; p.mu is held.
+func (p *partition) keep() {
 	if p.spawn != nil && !p.kept {
 		p.kept = true
 		p.keeper()
 	}
+}
+
+// eventTurns is how many events are let in for each follow-up while both wait.
+const eventTurns = followShare - 1
+
+// letIn takes the lane whose turn it is; nil if none can be let in. p.mu is held.
+func (p *partition) letIn() *lane {
+	for len(p.gated)+len(p.seats) > 0 {
+		if len(p.gated) > 0 && (len(p.seats) == 0 || p.turns < eventTurns) {
+			p.turns++
+			l := shift(&p.gated)
+			l.gated, l.paused = false, false
+			return l
+		}
+		l := shift(&p.seats)
+		l.seated = false
+		if l.running || l.queued || l.paused { // it is at something else: when it comes to its follow-up again, that is the first
+			l.ahead, l.missed = true, true
+			continue
+		}
+		p.turns = 0
+		return l
+	}
+	return nil
 }
 
 // keepGate lets lanes in that wait at the gate, one after the other, until none does or take ends. It waits for each to begin: a
@@ -126,8 +175,14 @@ func (p *partition) keepGate(take context.Context) {
 			pass.Leave()
 			return
 		}
-		l := shift(&p.gated)
-		l.gated, l.paused, l.queued, l.pass = false, false, true, pass
+		l := p.letIn()
+		if l == nil {
+			p.kept = false
+			p.mu.Unlock()
+			pass.Leave()
+			return
+		}
+		l.queued, l.pass = true, pass
 		p.first = append(p.first, l)
 		p.dispatch()
 		p.mu.Unlock()
@@ -137,7 +192,7 @@ func (p *partition) keepGate(take context.Context) {
 			return
 		}
 		p.mu.Lock()
-		more = len(p.gated) > 0
+		more = len(p.gated)+len(p.seats) > 0
 		p.kept = more
 		p.mu.Unlock()
 	}

@@ -135,7 +135,7 @@ func (p *partition) view(now time.Time, lanes map[string]int) view {
 			lanes["working"]++
 		case l.queued, l.waits:
 			lanes["ready"]++
-		case l.gated:
+		case l.gated, l.seated:
 			lanes["gated"]++
 		case l.paused:
 			lanes["paused"]++

@@ -16,8 +16,8 @@ import (
 
 // lane is the work of one customer: one thing at a time, the inbox's records in their order, what is held in between.
 //
-// queue, queued, running, paused, gated, crowded, called, released, waits, hinted, wake and slot belong to the partition's mutex;
-// hand is for all who look. place is given under the mutex, and given back by the worker. The rest belongs to the worker that runs
+// queue, queued, running, paused, gated, seated, ahead, missed, crowded, called, released, waits, hinted, wake and slot belong to
+// the partition's mutex; hand is for all who look. place is given under the mutex, and given back by the worker. The rest belongs to the worker that runs
 // the lane, and while none does to whoever holds the mutex.
 type lane struct {
 	customer string
@@ -26,6 +26,9 @@ type lane struct {
 	running  bool
 	paused   bool      // it waits out a short trouble, or at the gate: nothing but its alarm, or the gate, starts it
 	gated    bool      // it waits at the gate
+	seated   bool      // its follow-up waits at the gate, beside what else the lane does
+	ahead    bool      // the follow-up's turn has come too early: it is seated before all others
+	missed   bool      // it came while the lane was at something else
 	crowded  bool      // its first record cannot be taken: too many of that subject are held
 	called   bool      // while it ran: there is room for its attempt
 	released bool      // while it ran: a type has not paused any more
@@ -218,11 +221,11 @@ func (l *lane) wakeAll(get func(key string) *state.Record) {
 }
 
 // earliest gives when the lane's next item is due; zero if none is. What cannot go on before another item does is not
-// asked: that one's turn is its turn. While a follow-up waits for a place no time brings it on.
+// asked: that one's turn is its turn. While a follow-up waits for a place, or at the gate, no time brings it on.
 func (l *lane) earliest(get func(key string) *state.Record) time.Time {
 	var first time.Time
 	for _, it := range l.items {
-		if it.due.IsZero() || !first.IsZero() && !it.due.Before(first) || l.waits && it.follow != "" {
+		if it.due.IsZero() || !first.IsZero() && !it.due.Before(first) || (l.waits || l.seated) && it.follow != "" {
 			continue
 		}
 		r := get(it.key)

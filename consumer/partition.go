@@ -41,6 +41,8 @@ type partition struct {
 	first   []*lane     // the same, to go before those: their follow-up has been given a place
 	waits   []*lane     // their follow-up is due, and waits for a place: see follow.go
 	gated   []*lane     // wait at the gate
+	seats   []*lane     // have a follow-up that does
+	turns   int         // how many of gated were let in since the last of seats
 	keeper  func()      // runs keepGate
 	kept    bool        // keepGate runs
 	alarms  alarms      // lanes that have something to do later

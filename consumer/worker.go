@@ -18,6 +18,8 @@ var (
 	errCrowded = errors.New("too many events of one subject are held")
 	// errShut: it waits at the gate.
 	errShut = errors.New("the gate is shut")
+	// errSeated: its follow-up waits at the gate.
+	errSeated = errors.New("the gate is shut for follow-ups")
 	// errStopped: its time is over. Nothing is written: what was begun is delivered again, or found in state, by whoever
 	// owns the partition next.
 	errStopped = errors.New("stopped")
@@ -78,7 +80,7 @@ func (p *partition) step(take, work context.Context, l *lane) error {
 // turn ends a lane's thing, and gives the worker its next lane; nil if there is none for it.
 func (p *partition) turn(l *lane, err error) *lane {
 	failed := err != nil
-	for _, known := range []error{errIdle, errPaused, errCrowded, errShut, errStopped} {
+	for _, known := range []error{errIdle, errPaused, errCrowded, errShut, errSeated, errStopped} {
 		failed = failed && !errors.Is(err, known)
 	}
 	if failed {
@@ -105,11 +107,17 @@ func (p *partition) after(l *lane, err error) (next *lane, unused bool) {
 	}
 	unused = l.place.Swap(false)
 	l.running = false
+	if errors.Is(err, errSeated) {
+		p.seat(l)
+		err = nil // it goes on with what else it has
+	}
+	missed := l.missed
+	l.missed = false
 	goOn := l.after(p)
 	switch {
 	case errors.Is(err, errShut):
 		p.atGate(l)
-	case goOn, err == nil && (len(l.queue) > 0 || len(l.items) > 0), errors.Is(err, errIdle) && len(l.queue) > 0:
+	case goOn, err == nil && (len(l.queue) > 0 || len(l.items) > 0), errors.Is(err, errIdle) && (len(l.queue) > 0 || missed):
 		p.enqueue(l)
 	default:
 		p.rest(l)
@@ -181,7 +189,7 @@ func (p *partition) rest(l *lane) {
 	default:
 		l.wake = l.earliest(p.records(l))
 	}
-	if l.wake.IsZero() && len(l.items) == 0 && len(l.queue) == 0 && !l.waits {
+	if l.wake.IsZero() && len(l.items) == 0 && len(l.queue) == 0 && !l.waits && !l.seated {
 		delete(p.lanes, l.customer)
 	}
 	p.alarms.set(l)
