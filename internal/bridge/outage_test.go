@@ -30,6 +30,7 @@ import (
 type outage struct {
 	answer http.HandlerFunc // instead of the API's; nil: the connection is cut
 	only   string           // the end of the paths that it is for; "": all but the token's
+	method string           // that it is for; "": any
 	refuse bool             // connections are refused
 	effect bool             // calls have their effect all the same
 
@@ -52,6 +53,9 @@ func (o *outage) after(t time.Time) []time.Time {
 }
 
 func (o *outage) concerns(r *http.Request) bool {
+	if o.method != "" && r.Method != o.method {
+		return false
+	}
 	if o.only != "" {
 		return strings.HasSuffix(r.URL.Path, o.only)
 	}
