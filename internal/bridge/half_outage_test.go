@@ -55,18 +55,19 @@ func TestOneOperationRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		orders int
 		every  time.Duration // an order
-		late   time.Duration // others are, at most
+		settle time.Duration // until others are not late
+		late   time.Duration // which is this
 	}{
-		"some":         {orders: 10, every: 5 * time.Second, late: 5 * time.Second},
-		"many at once": {orders: 60, late: 30 * time.Second},
+		"some":         {orders: 10, every: 5 * time.Second, settle: time.Minute, late: 5 * time.Second},
+		"many at once": {orders: 60, settle: 6 * time.Minute, late: 30 * time.Second}, // it looks like an outage until they are held
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { oneRefused(t, c.orders, c.every, c.late) })
+			synctest.Test(t, func(t *testing.T) { oneRefused(t, c.orders, c.every, c.settle, c.late) })
 		})
 	}
 }
 
-func oneRefused(t *testing.T, n int, every, late time.Duration) {
+func oneRefused(t *testing.T, n int, every, settle, late time.Duration) {
 	w := newPipes(t, sandbox.Config{Latency: 20 * time.Millisecond, CallLog: 100_000})
 	quietly(w)
 	l := under(w, time.Second)
@@ -88,7 +89,7 @@ func oneRefused(t *testing.T, n int, every, late time.Duration) {
 		}
 		time.Sleep(every)
 	}
-	time.Sleep(3 * time.Minute)
+	time.Sleep(settle)
 	left := l.left(time.Now().Add(-late))
 	t.Logf("%d of %d are late, opened %d times, %d held, %d refused", len(left), l.count(), l.outages(), l.held,
 		w.posts("create_investment", http.StatusForbidden))

@@ -29,12 +29,12 @@ var (
 func (s *strangers) Write(line []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now := time.Now(); now.Before(s.next) {
+	now := time.Now()
+	if now.Before(s.next) {
 		s.missed++
 		return len(line), nil
-	} else {
-		s.next = now.Add(time.Second)
 	}
+	s.next = now.Add(time.Second)
 	text := panicked.ReplaceAllString(string(line), "$1 a client\n$2")
 	text = address.ReplaceAllString(text, "$1 a client: ")
 	s.log.Warn().Str("said", strings.TrimSpace(text)).Int("more", s.missed).Msg("webhooks: the server has trouble with a client")
