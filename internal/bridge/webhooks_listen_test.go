@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,10 +37,10 @@ func TestListenerFails(t *testing.T) {
 	hinted(t, func(t *testing.T, w *hintWorld) {
 		first := &failing{newPipeListener(), make(chan struct{})}
 		last := &failing{newPipeListener(), make(chan struct{})}
-		listened := 0
+		var listened atomic.Int64
 		m := w.start(w.listens, func(cfg *bridge.Config) {
 			cfg.WebhookListen = func(context.Context, string, string) (net.Listener, error) {
-				switch listened++; listened {
+				switch listened.Add(1) {
 				case 1:
 					return first, nil
 				case 4:
@@ -61,8 +62,8 @@ func TestListenerFails(t *testing.T) {
 		w.client.CloseIdleConnections()
 		close(last.fail)
 		time.Sleep(10 * time.Minute)
-		if listened < 10 || listened > 40 {
-			t.Errorf("it has listened %d times", listened)
+		if n := listened.Load(); n < 10 || n > 40 {
+			t.Errorf("it has listened %d times", n)
 		}
 		began := time.Now()
 		m.stop()
