@@ -54,7 +54,7 @@ func TestReplayMended(t *testing.T) {
 			}
 		}
 		b = w.prepare(d, invalid, mending)
-		if got := forecasts(b); got[replay.Runs] != customers || b.Items[0].Step != "investor" || !b.Items[0].Mended {
+		if got := forecasts(b); got[replay.Runs] != customers || b.Items[0].Step != "document/legitimation_protocol" || !b.Items[0].Mended {
 			t.Errorf("mended: %v, from %q", got, b.Items[0].Step)
 		}
 		if _, err := d.Replay(context.Background(), b, carefully()); err != nil {
@@ -84,7 +84,8 @@ func TestReplayMended(t *testing.T) {
 		if it := b.Items[0]; it.Outcome != replay.EndedAgain || it.Again != "step_changed" {
 			t.Errorf("outcome %s %s, want it to be refused", it.Outcome, it.Again)
 		}
-		b = w.prepare(d, late, `.identification.document_issuer = "MarkedOffice"`)
+		w.until("there is a letter of that", func() bool { return w.letters() == customers+2 })
+		b = w.prepare(d, late, `.person.salutation = "MS" | .identification.document_issuer = "MarkedOffice"`)
 		if it := b.Items[0]; it.Forecast != replay.Runs || it.Step != "identification" || it.Round != 2 {
 			t.Errorf("an edit of what is still to be sent: %+v", it)
 		}

@@ -33,7 +33,7 @@ const (
 	Unknown   Forecast = "unknown"    // nobody knows whether its call happened: a replay repeats it with the same key at most
 	NoPayload Forecast = "no_payload" // the letter does not hold the event's data
 	Forgotten Forecast = "forgotten"  // state knows the event, but no more what was done of it: a replay would do nothing
-	Pending   Forecast = "pending"    // its replay stands in the inbox already
+	Pending   Forecast = "pending"    // its replay stands in the inbox already, or was given up again just now
 	IsClosed  Forecast = "closed"     // Letter.Closed says why
 )
 
@@ -298,6 +298,8 @@ func (it *Item) recall(known map[string]*state.Record, pending map[string]turn) 
 	case waits && wait.round == it.Round:
 		it.is(Pending, "")
 		it.Outcome, it.Offset = Written, wait.offset
+	case last != nil && last.Round > it.Letter.Replays:
+		it.is(Pending, "it has just been given up again: its new letter is being written")
 	case last != nil && last.Intent != nil:
 		it.Forecast, it.Step = Unknown, last.Intent.Step
 		it.Note = "its replay repeats the call with the same key, or is unknown again: then held resolve"
