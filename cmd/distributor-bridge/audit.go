@@ -74,8 +74,8 @@ func (c *auditCommand) Run(ctx context.Context, world surroundings) error {
 		rows[i] = plain(minute(a.At), a.By, a.Kind, commandWords(a), a.Customer, a.EventID, a.Why)
 	}
 	return screenOf(world).table([]column{
-		{title: "GIVEN", worth: 2}, {title: "BY", worth: 1}, {title: "COMMAND", worth: 2}, {title: "WHAT", worth: 1}, {title: "CUSTOMER", worth: 1},
-		{title: "EVENT", worth: 1}, {title: "WHY"},
+		{title: "GIVEN", worth: 2}, {title: "BY", worth: 1}, {title: "COMMAND", worth: 2}, {title: "WHAT"}, {title: "CUSTOMER", worth: 1},
+		{title: "EVENT", worth: 1}, {title: "WHY", worth: 1},
 	}, rows)
 }
 

@@ -33,7 +33,7 @@ type approved struct {
 }
 
 func (a approved) who(world surroundings) (replay.Who, error) {
-	if a.Why == "" {
+	if strings.TrimSpace(a.Why) == "" {
 		return replay.Who{}, usageError{errors.New("with --yes it needs to be said why: give --why")}
 	}
 	return ordered{Why: a.Why, By: a.By}.who(world)
@@ -49,7 +49,9 @@ superseded, are put into the inbox again, to be done in order with all else.
   superseded  something newer has overtaken it: it is done without a call
   refused     it would be given up again at once: why, and if the mended
               data would change a step that has succeeded, which one
-  invalid     the data breaks its schema, or is of another customer or order
+  invalid     the data breaks its schema, the expression fails on it, or it
+              would be of another customer or order: that is for upstream to
+              emit as a new event
   unknown     nobody knows whether its call happened. Put back only if it is
               chosen by --reason unresolved or by --event: the call is then
               repeated with the same key while the provider knows that, else
@@ -179,14 +181,14 @@ func (r *replaying) forecast() error {
 		counts[string(it.Forecast)]++
 		if len(rows) < mostShown {
 			rows = append(rows, []cell{
-				{string(it.Forecast), forecastInks[it.Forecast]}, {text: it.Step}, {text: forecastWords(it)},
+				{string(it.Forecast), forecastInks[it.Forecast]}, {text: forecastWords(it)},
 				{text: it.Letter.Type}, {text: it.Letter.Customer}, {text: it.Letter.Subject}, {text: it.Letter.Name()},
 			})
 		}
 	}
 	if err := screenOf(r.world).table([]column{
-		{title: "FORECAST", worth: 2}, {title: "STEP", worth: 1}, {title: "WHY", worth: 1}, {title: "TYPE"}, {title: "CUSTOMER"},
-		{title: "SUBJECT"}, {title: "EVENT", worth: 2},
+		{title: "FORECAST", worth: 2}, {title: "WHY"}, {title: "TYPE", worth: 1}, {title: "CUSTOMER", worth: 1}, {title: "SUBJECT"},
+		{title: "EVENT", worth: 2},
 	}, rows); err != nil {
 		return err
 	}
@@ -209,15 +211,20 @@ var forecastInks = map[replay.Forecast]ink{
 	replay.Refused: red, replay.Invalid: red, replay.NoPayload: red, replay.Forgotten: red,
 }
 
-// forecastWords says why in short.
+// forecastWords says why in short, or from where it runs.
 func forecastWords(it *replay.Item) string {
-	waits := ""
+	step := map[bool]string{true: "from " + it.Step, false: ""}[it.Forecast == replay.Runs && it.Step != ""]
 	if it.On != "" {
-		waits = "waits for " + it.On
+		step = "waits for " + it.On
 	}
-	return cmp.Or(waits, strings.TrimSpace(string(it.Reason)+" "+strings.Join(it.Fields, ", ")),
-		string(it.Letter.Closed), it.Note)
+	if it.Reason == outcomeStepChanged {
+		step = "would change " + it.Step
+	}
+	return cmp.Or(step, strings.TrimSpace(string(it.Reason)+" "+strings.Join(it.Fields, ", ")), string(it.Letter.Closed), it.Note)
 }
+
+// outcomeStepChanged is the reason of an edit that would change a step which has succeeded.
+const outcomeStepChanged = "step_changed"
 
 // report shows what became of it: how many, and those that did not succeed.
 func (r *replaying) report(id string) error {

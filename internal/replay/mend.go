@@ -72,7 +72,7 @@ func mendError(ctx context.Context, err error) error {
 	case err == nil:
 		return errors.New("the expression gives no value")
 	}
-	return errors.New("the expression fails on it: try it with jq on such an event's data") // the error may quote it
+	return errors.New("the expression fails on it") // the error may quote it
 }
 
 // treeOf reads JSON as gojq wants it, numbers as exactly as it can.

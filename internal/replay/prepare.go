@@ -119,8 +119,15 @@ func (d *Desk) Prepare(ctx context.Context, q Query, edit *Edit) (*Batch, error)
 		return nil, err
 	}
 	for i := range b.Items {
-		if it := &b.Items[i]; !it.decided {
-			it.recall(known[it.event.CustomerID], pending)
+		it := &b.Items[i]
+		wait, waits := pending[it.Letter.identity()]
+		if !it.decided {
+			it.recall(known[it.event.CustomerID])
+		}
+		if waits && wait.round == it.Round && it.Forecast != IsClosed { // also of one that is invalid as it is: it was mended
+			it.is(Pending, "")
+			it.Outcome, it.Offset = Written, wait.offset
+			it.Letter.Customer, it.Letter.Subject = wait.customer, wait.subject
 		}
 	}
 	if err := d.foresee(ctx, b, known); err != nil {
@@ -193,9 +200,9 @@ func (it *Item) mend(ctx context.Context, contract *schemas.Contract, edit *Edit
 	}
 	switch subject := contract.Subject(it.event); {
 	case l.Customer != "" && l.Customer != it.event.CustomerID && (l.fromInbox() || l.Event.CustomerID != ""):
-		it.is(Invalid, "it would be another customer's: upstream has to emit a new event")
+		it.is(Invalid, "it would be another customer's")
 	case l.fromInbox() && (l.Subject != subject || l.wanted.object != wishOf(it.event).object):
-		it.is(Invalid, "it would be about something else: upstream has to emit a new event")
+		it.is(Invalid, "it would be about another object")
 	default:
 		it.Letter.Customer, it.Letter.Subject = it.event.CustomerID, subject
 	}
@@ -235,8 +242,9 @@ func (d *Desk) remembered(ctx context.Context, customers map[string]bool) (map[s
 
 // turn is a replay that stands in the inbox and is not done yet.
 type turn struct {
-	round  int
-	offset int64
+	round             int
+	offset            int64
+	customer, subject string
 }
 
 // pending gives the replays that stand in the inbox and are not done yet, by their event's identity: its last one.
@@ -259,7 +267,7 @@ func (d *Desk) pending(ctx context.Context) (map[string]turn, error) {
 		err := d.cfg.Client.Read(ctx, d.cfg.Inbox, p, from, end, func(r kafka.Record) error {
 			told := headersOf(r)
 			if round, err := strconv.Atoi(told[producer.HeaderReplays]); err == nil {
-				found[told["ce_source"]+"\x00"+told["ce_id"]] = turn{round, r.Offset}
+				found[told["ce_source"]+"\x00"+told["ce_id"]] = turn{round, r.Offset, string(r.Key), d.subject(r)}
 			}
 			d.cfg.Progress("inbox", r.Offset-from, end-from)
 			return nil
@@ -272,6 +280,19 @@ func (d *Desk) pending(ctx context.Context) (map[string]turn, error) {
 	return found, nil
 }
 
+// subject gives what a record of the inbox is about; empty if it does not tell.
+func (d *Desk) subject(r kafka.Record) string {
+	headers := make([]schemas.Header, len(r.Headers))
+	for i, h := range r.Headers {
+		headers[i] = schemas.Header(h)
+	}
+	e, err := d.cfg.Contract.Decode(r.Value, headers)
+	if err != nil {
+		return ""
+	}
+	return d.cfg.Contract.Subject(e)
+}
+
 func headersOf(r kafka.Record) map[string]string {
 	told := make(map[string]string, len(r.Headers))
 	for _, h := range r.Headers {
@@ -281,7 +302,7 @@ func headersOf(r kafka.Record) map[string]string {
 }
 
 // recall judges an item by what state remembers of its event, as the engine will.
-func (it *Item) recall(known map[string]*state.Record, pending map[string]turn) {
+func (it *Item) recall(known map[string]*state.Record) {
 	r := known[it.Letter.Subject]
 	var last *state.Rejection
 	if r != nil {
@@ -290,14 +311,10 @@ func (it *Item) recall(known map[string]*state.Record, pending map[string]turn) 
 	if last != nil {
 		it.Round, it.follow, it.Answered = last.Round+1, last.Key, slices.Sorted(maps.Keys(last.Answers))
 	}
-	wait, waits := pending[it.Letter.identity()]
 	switch {
 	case last != nil && last.Closed: // since the letters were read
 		it.Letter.Closed = ClosedReplayed
 		it.is(IsClosed, "")
-	case waits && wait.round == it.Round:
-		it.is(Pending, "")
-		it.Outcome, it.Offset = Written, wait.offset
 	case last != nil && last.Round > it.Letter.Replays:
 		it.is(Pending, "it has just been given up again: its new letter is being written")
 	case last != nil && last.Intent != nil:
