@@ -173,7 +173,8 @@ func showEffects(world surroundings, effects []replay.Effect, asJSON bool) error
 		for i, e := range effects {
 			list[i] = effectLine{
 				Kind: "effect", Command: e.Command, EventID: e.Held.ID, Source: e.Held.Source, Customer: e.Held.Customer,
-				Subject: e.Held.Subject, Follow: e.Held.Follow, Inbox: placeOf(e.At), Effect: e.Word, Verdict: e.Now, Reason: string(e.Reason),
+				Subject: e.Held.Subject, Follow: e.Held.Follow, Inbox: placeOf(e.At),
+				Effect: e.Word, Verdict: e.Now, Reason: string(e.Reason),
 			}
 			if e.Held.Intent != nil {
 				list[i].Step = e.Held.Intent.Step

@@ -64,10 +64,11 @@ func (d *Desk) Unknown(ctx context.Context, f Filter, decision Decision) (Held, 
 	h := unknown[0]
 	switch end := d.quietAt(&h); {
 	case h.Intent == nil && h.Reason != outcome.TaskUnknown:
-		return h, fmt.Errorf("%w: no call of it is in doubt, so that nothing is to be found out: held discard gives it up, dead replay puts it back",
-			ErrNothing)
+		return h, fmt.Errorf("%w: no call of it is in doubt, so that nothing is to be found out: held discard gives it up,"+
+			" dead replay puts it back", ErrNothing)
 	case !decision.Happened && h.Intent != nil && time.Now().Before(end):
-		return h, fmt.Errorf("%w: the last try may still land; say that it did not happen not before %s", ErrNothing, end.Format(time.RFC3339))
+		return h, fmt.Errorf("%w: the last try may still land; say that it did not happen not before %s", ErrNothing,
+			end.UTC().Format(time.RFC3339))
 	case decision.Happened && decision.ProviderID == "" && (h.Intent != nil || h.Task == ""):
 		return h, ErrNoProviderID
 	}

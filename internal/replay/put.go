@@ -174,7 +174,8 @@ func (p *putting) put(ctx context.Context, it *Item) error {
 		return nil
 	case err != nil:
 		it.Outcome = Doubtful
-		return fmt.Errorf("write to the inbox: the replay of %s may stand there or not; the same again writes it: %w", it.Letter.Name(), err)
+		return fmt.Errorf("write to the inbox: the replay of %s may stand there or not; the same again writes it: %w",
+			it.Letter.Name(), err)
 	}
 	it.Outcome, it.Offset = Written, offsets[0]
 	p.written++

@@ -18,19 +18,19 @@ type Outcome string
 
 // What became of it.
 const (
-	NotPut      Outcome = ""            // it was not written
-	Written     Outcome = "written"     // it is in the inbox, and has no outcome yet
-	EndedDone   Outcome = "done"        // …
-	EndedNewer  Outcome = "superseded"  // done without a call: something newer had overtaken it
-	GoesOn      Outcome = "goes_on"     // the follow-up is followed again
-	EndedAgain  Outcome = "rejected"    // given up again: Item.Again says why
-	EndedHeld   Outcome = "held"        // it waits, retries, is unknown or behind another: Item.Again says why
-	EndedIdle   Outcome = "not_current" // done without doing anything: another replay came before
-	TooLarge    Outcome = "too_large"   // the inbox does not take it for its size
-	Doubtful    Outcome = "in_doubt"    // it was cut off while it was written
-	noOffset            = -1
-	slowestLook         = 2 * time.Second
+	NotPut     Outcome = ""            // it was not written
+	Written    Outcome = "written"     // it is in the inbox, and has no outcome yet
+	EndedDone  Outcome = "done"        // …
+	EndedNewer Outcome = "superseded"  // done without a call: something newer had overtaken it
+	GoesOn     Outcome = "goes_on"     // the follow-up is followed again
+	EndedAgain Outcome = "rejected"    // given up again: Item.Again says why
+	EndedHeld  Outcome = "held"        // it waits, retries, is unknown or behind another: Item.Again says why
+	EndedIdle  Outcome = "not_current" // done without doing anything: another replay came before
+	TooLarge   Outcome = "too_large"   // the inbox does not take it for its size
+	Doubtful   Outcome = "in_doubt"    // it was cut off while it was written
 )
+
+const slowestLook = 2 * time.Second
 
 // Outcomes are the values of Outcome.
 func Outcomes() []Outcome {
@@ -180,7 +180,7 @@ func (t *tracker) see(it *Item, e state.Entry) {
 			t.end(it, EndedAgain, last.Reason)
 			return
 		}
-		if it.Offset != noOffset && slices.Contains(e.Record.Behind, it.Offset) {
+		if it.Offset >= 0 && slices.Contains(e.Record.Behind, it.Offset) {
 			t.end(it, EndedHeld, "")
 		}
 	}
