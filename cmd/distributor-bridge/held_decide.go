@@ -17,6 +17,7 @@ type heldResolveCommand struct {
 	Happened     bool          `xor:"said" required:"" help:"The call had its effect."`
 	DidNotHappen bool          `xor:"said" required:"" help:"It had none: it is made again, under a new key."`
 	ProviderID   string        `placeholder:"ID" help:"What the provider calls that which the call made; needed with --happened, but for a credit, redemption or transfer whose ID is known."`
+	Step         string        `placeholder:"STEP" help:"Of a step that may be repeated without harm, as event.unresolved names it: it is made again by another key."`
 	Source       string        `placeholder:"SOURCE" help:"Source of the event, where several have one of that ID."`
 	Customer     string        `placeholder:"ID" help:"Customer of the event."`
 	Subject      string        `placeholder:"SUBJECT" help:"What is unknown, within the customer, where several are: order/ID."`
@@ -47,7 +48,7 @@ func (c *heldResolveCommand) Run(ctx context.Context, world surroundings) error 
 	if err != nil {
 		return err
 	}
-	decision := replay.Decision{Happened: c.Happened, ProviderID: c.ProviderID}
+	decision := replay.Decision{Happened: c.Happened, ProviderID: c.ProviderID, Step: c.Step}
 	if c.ProviderID != "" && !c.Happened {
 		return usageError{errors.New("--provider-id is of what happened: it goes with --happened only")}
 	}

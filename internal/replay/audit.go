@@ -90,13 +90,9 @@ func (d *Desk) commandIn(r kafka.Record) (Command, bool) {
 	} else if !d.cfg.Contract.IsCommandType([]byte(told[schemas.HeaderType])) {
 		return c, false
 	}
-	headers := make([]schemas.Header, len(r.Headers))
-	for i, h := range r.Headers {
-		headers[i] = schemas.Header(h)
-	}
-	e, err := d.cfg.Contract.Decode(r.Value, headers)
+	e, err := d.cfg.Contract.Decode(r.Value, r.Headers)
 	if c.Kind == KindReplay {
-		c.EventID, c.Source = told["ce_id"], told["ce_source"]
+		c.EventID, c.Source, c.Follow = told["ce_id"], told["ce_source"], told[producer.HeaderFollow]
 		c.Type = strings.TrimPrefix(told[schemas.HeaderType], d.cfg.Contract.FullType(""))
 		if err == nil {
 			c.Subject = d.cfg.Contract.Subject(e)

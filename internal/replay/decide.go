@@ -19,6 +19,7 @@ import (
 type Decision struct {
 	Happened   bool
 	ProviderID string // of what the call made; required if it happened, but of a task that is known
+	Step       string // of one that may be repeated without harm, and so has no intent; event.unresolved names it
 }
 
 // Effect is a command about something held, and what it brought about.
@@ -63,9 +64,10 @@ func (d *Desk) Unknown(ctx context.Context, f Filter, decision Decision) (Held, 
 	}
 	h := unknown[0]
 	switch end := d.quietAt(&h); {
+	case h.Intent == nil && h.Reason != outcome.TaskUnknown && decision.Step != "" && !decision.Happened: // made again by another key
 	case h.Intent == nil && h.Reason != outcome.TaskUnknown:
 		return h, fmt.Errorf("%w: no call of it is in doubt, so that nothing is to be found out: held discard gives it up,"+
-			" dead replay puts it back", ErrNothing)
+			" dead replay puts it back; or --did-not-happen --step, as event.unresolved names it, repeats the step under a new key", ErrNothing)
 	case !decision.Happened && h.Intent != nil && time.Now().Before(end):
 		return h, fmt.Errorf("%w: the last try may still land; say that it did not happen not before %s", ErrNothing,
 			end.UTC().Format(time.RFC3339))
@@ -91,8 +93,9 @@ func (d *Desk) quietAt(h *Held) time.Time {
 func (d *Desk) Resolve(ctx context.Context, h Held, decision Decision, who Who) (Effect, error) {
 	data := schemas.CommandResolve{
 		By: who.By, Why: who.Why, CustomerID: h.Customer, Object: h.Key, Event: d.ref(&h), FollowUp: h.Follow,
-		Step: h.Follow, Happened: decision.Happened, ProviderID: cmp.Or(decision.ProviderID, h.Task),
+		Step: cmp.Or(decision.Step, h.Follow), Reason: string(h.Reason), Happened: decision.Happened, ProviderID: cmp.Or(decision.ProviderID, h.Task),
 	}
+	data.Generation = h.generations[data.Step]
 	if h.Intent != nil {
 		data.Step, data.Generation = h.Intent.Step, h.Intent.Generation
 	}
@@ -106,7 +109,8 @@ func (d *Desk) Resolve(ctx context.Context, h Held, decision Decision, who Who) 
 func (d *Desk) Discardable(ctx context.Context, q HeldQuery) ([]Held, error) {
 	held, err := d.Held(ctx, q)
 	return slices.DeleteFunc(held, func(h Held) bool {
-		return h.Verdict == HeldBehind || h.Verdict == HeldAtWork || h.Verdict == HeldEnded || h.GivenUp
+		return h.Verdict == HeldBehind || h.Verdict == HeldAtWork || h.Verdict == HeldEnded || h.GivenUp ||
+			h.processing && h.Follow != "" && h.Verdict != HeldUnknown // nobody would see the end of its task, for which others wait
 	}), err
 }
 
@@ -135,11 +139,8 @@ func (d *Desk) command(ctx context.Context, h Held, name string, data any) (done
 		return Effect{}, err
 	}
 	value, headers := e.Binary()
-	r := kafka.Record{Topic: d.cfg.Inbox, Key: []byte(h.Customer), Value: value}
+	r := kafka.Record{Topic: d.cfg.Inbox, Key: []byte(h.Customer), Value: value, Headers: headers}
 	r.Partition = kafka.Partition(r.Key, d.cfg.Partitions)
-	for _, header := range headers {
-		r.Headers = append(r.Headers, kafka.Header(header))
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
 	defer cancel()
 	producer := d.cfg.Client.Producer(kafka.ProducerConfig{MaxBatchBytes: d.cfg.MaxRecord})
@@ -205,7 +206,7 @@ func (e *Effect) judge(r *state.Record, passed bool) {
 	same := now == e.Held.Verdict && w.Intent.Equal(e.Held.Intent) && w.Since.Equal(e.Held.Since) &&
 		givenUp(w) == e.Held.GivenUp && string(w.Decided) == e.Held.Decided
 	switch {
-	case w.Outcome != nil && (w.Outcome.Dead != nil || w.Held == outcome.Done):
+	case givenUp(w) && !e.Held.GivenUp, w.Outcome != nil && (w.Outcome.Dead != nil || w.Held == outcome.Done):
 		e.Word, e.Now, e.Reason = EffectDone, "", ""
 	case !same:
 		e.Word, e.Now, e.Reason = EffectOn, now, w.Reason

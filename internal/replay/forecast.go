@@ -16,7 +16,7 @@ func (it *Item) recall(known map[string]*state.Record) {
 	r := known[it.Letter.Subject]
 	var last *state.Rejection
 	if r != nil {
-		last = r.Rejection(it.hash)
+		last = r.Rejection(it.hash, it.Letter.Follow)
 	}
 	if last != nil {
 		it.Round, it.follow, it.Answered = last.Round+1, last.Key, slices.Sorted(maps.Keys(last.Answers))
@@ -32,7 +32,7 @@ func (it *Item) recall(known map[string]*state.Record) {
 		it.Note = "its replay repeats the call with the same key, or is unknown again: then held resolve"
 	case last == nil && stillHeld(known, it):
 		it.is(Unknown, "it is still held: held resolve says what happened")
-	case last == nil && r != nil && r.Knows(it.hash):
+	case last == nil && (it.Letter.fromInbox() || r != nil && r.Knows(it.hash)):
 		it.is(Forgotten, "")
 	default:
 		it.Forecast = Runs
@@ -90,7 +90,7 @@ func (it *Item) trial(known map[string]*state.Record) Trial {
 		t.Objects[key] = r.Object
 	}
 	if r := known[it.Letter.Subject]; r != nil {
-		if last := r.Rejection(it.hash); last != nil {
+		if last := r.Rejection(it.hash, it.Letter.Follow); last != nil {
 			w := &t.Work
 			w.Answers, w.Sent, w.Generation = last.Answers, last.Sent, last.Generation
 			if w.Follow = last.Follow; w.Follow != "" {

@@ -7,7 +7,6 @@ import (
 
 	"distributor-bridge/internal/kafka"
 	"distributor-bridge/producer"
-	"distributor-bridge/schemas"
 )
 
 // turn is a replay that stands in the inbox and is not done yet.
@@ -17,7 +16,8 @@ type turn struct {
 	customer, subject string
 }
 
-// pending gives the replays that stand in the inbox and are not done yet, by their event's identity: its last one.
+// pending gives the replays that stand in the inbox and are not done yet, by their event's identity and follow-up: the last
+// one of each.
 func (d *Desk) pending(ctx context.Context) (map[string]turn, error) {
 	ends, err := d.cfg.Client.EndOffset(ctx, d.cfg.Inbox)
 	if err != nil {
@@ -37,7 +37,7 @@ func (d *Desk) pending(ctx context.Context) (map[string]turn, error) {
 		err := d.cfg.Client.Read(ctx, d.cfg.Inbox, p, from, end, func(r kafka.Record) error {
 			told := headersOf(r)
 			if round, err := strconv.Atoi(told[producer.HeaderReplays]); err == nil {
-				found[told["ce_source"]+"\x00"+told["ce_id"]] = turn{round, r.Offset, string(r.Key), d.subject(r)}
+				found[told["ce_source"]+"\x00"+told["ce_id"]+"\x00"+told[producer.HeaderFollow]] = turn{round, r.Offset, string(r.Key), d.subject(r)}
 			}
 			d.cfg.Progress("inbox", r.Offset-from, end-from)
 			return nil
@@ -52,11 +52,7 @@ func (d *Desk) pending(ctx context.Context) (map[string]turn, error) {
 
 // subject gives what a record of the inbox is about; empty if it does not tell.
 func (d *Desk) subject(r kafka.Record) string {
-	headers := make([]schemas.Header, len(r.Headers))
-	for i, h := range r.Headers {
-		headers[i] = schemas.Header(h)
-	}
-	e, err := d.cfg.Contract.Decode(r.Value, headers)
+	e, err := d.cfg.Contract.Decode(r.Value, r.Headers)
 	if err != nil {
 		return ""
 	}

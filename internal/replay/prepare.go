@@ -117,7 +117,7 @@ func (d *Desk) Prepare(ctx context.Context, q Query, edit *Edit) (*Batch, error)
 	}
 	for i := range b.Items {
 		it := &b.Items[i]
-		wait, waits := pending[it.Letter.identity()]
+		wait, waits := pending[it.Letter.identity()+"\x00"+it.Letter.Follow]
 		if !it.decided {
 			it.recall(known[it.event.CustomerID])
 		}

@@ -82,7 +82,7 @@ func TestForecast(t *testing.T) {
 		"order/known": known, "order/given-up": given,
 	})
 	want := map[string]replay.Forecast{
-		"runs": replay.Runs, "new": replay.Runs, "doubt": replay.Unknown, "again": replay.Pending, "known": replay.Forgotten,
+		"runs": replay.Runs, "new": replay.Forgotten, "doubt": replay.Unknown, "again": replay.Pending, "known": replay.Forgotten,
 		"given-up": replay.Unknown, "left-out": replay.NoPayload, "unfit": replay.Invalid,
 	}
 	b := w.prepare(replay.Query{}, nil)
@@ -127,7 +127,12 @@ func TestReplayWrites(t *testing.T) {
 	large := w.event("large", schemas.TypeOrderPaid, paid("c", "large", 1900))
 	w.die(large, now.Add(6*time.Second), offset(35, ""))
 	first := w.order("c", "first")
-	w.remember("c", map[string]*state.Record{"order/first": rejected(first, state.Rejection{Round: 1, Reason: outcome.Refused})})
+	records := map[string]*state.Record{"order/first": rejected(first, state.Rejection{Round: 1, Reason: outcome.Refused})}
+	for _, id := range []string{"second", "third", "large"} {
+		records["order/"+id] = rejected(w.order("c", id), state.Rejection{Reason: outcome.Refused})
+	}
+	w.remember("c", records)
+	w.remember("other", map[string]*state.Record{"order/else": rejected(w.order("other", "else"), state.Rejection{Reason: outcome.Refused})})
 
 	b := w.prepare(replay.Query{}, nil)
 	id, err := w.desk().Replay(t.Context(), b, replay.How{Who: replay.Who{By: "alex", Why: "mended"}})
@@ -191,6 +196,7 @@ func TestReplayWritesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.die(w.order("c", "one"), now)
+	w.remember("c", map[string]*state.Record{"order/one": rejected(w.order("c", "one"), state.Rejection{Reason: outcome.Refused})})
 	b := w.prepare(replay.Query{}, nil)
 	ctx, interrupt := context.WithCancel(t.Context())
 	interrupt()

@@ -197,8 +197,7 @@ func (p *putting) record(it *Item) kafka.Record {
 	if binary && l.fromInbox() {
 		r.Headers = append(r.Headers, l.Headers...)
 	} else {
-		_, attributes := it.event.Binary()
-		r.Headers = producer.Headers(attributes)
+		_, r.Headers = it.event.Binary()
 		add(producer.HeaderSourceTopic, l.Upstream.Topic)
 		add(producer.HeaderSourcePartition, strconv.Itoa(l.Upstream.Partition))
 		add(producer.HeaderSourceOffset, strconv.FormatInt(l.Upstream.Offset, 10))
@@ -207,6 +206,10 @@ func (p *putting) record(it *Item) kafka.Record {
 		}
 	}
 	add(producer.HeaderReplays, strconv.Itoa(it.Round))
+	add(producer.HeaderTopic, l.Read.Topic) // whether intake gave it up, of which state knows nothing
+	if l.Follow != "" {
+		add(producer.HeaderFollow, l.Follow)
+	}
 	add(HeaderBy, strings.ToValidUTF8(p.how.By, "?"))
 	add(HeaderWhy, strings.ToValidUTF8(p.how.Why, "?"))
 	add(HeaderAt, time.Now().UTC().Format(time.RFC3339))

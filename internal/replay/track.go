@@ -168,7 +168,7 @@ func (t *tracker) stopped(ctx context.Context, err error) error {
 // see judges an item by a record of its customer.
 func (t *tracker) see(it *Item, e state.Entry) {
 	if e.Key == it.Letter.Subject {
-		switch last := e.Record.Rejection(it.hash); {
+		switch last := e.Record.Rejection(it.hash, it.Letter.Follow); {
 		case last == nil || last.Round < it.Round:
 		case last.Closed && it.Forecast == Overtaken:
 			t.end(it, EndedNewer, "")
@@ -187,9 +187,9 @@ func (t *tracker) see(it *Item, e state.Entry) {
 	for _, w := range e.Record.Work {
 		switch {
 		case w.Round != it.Round || w.Event.Hash() != it.hash || w.Held == outcome.Done && w.Outcome == nil:
-		case w.Follow != "" && e.Key == it.follow:
+		case w.Follow != "" && e.Key == it.follow && it.Letter.Follow != "":
 			t.end(it, GoesOn, "")
-		case w.Follow == "" && e.Key == it.Letter.Subject && w.Held != outcome.Done:
+		case w.Follow == "" && it.Letter.Follow == "" && e.Key == it.Letter.Subject && w.Held != outcome.Done:
 			t.end(it, EndedHeld, w.Reason)
 		}
 	}
