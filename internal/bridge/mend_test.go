@@ -204,3 +204,34 @@ func (w *world) effect(d *replay.Desk, e replay.Effect, err error) replay.Effect
 	}
 	return effects[0]
 }
+
+// A credit that was refused is put back by itself: its order is not made again.
+func TestReplayOfFollowUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newPipes(t, sandbox.Config{})
+		w.cfg.Rules.PollInterval = time.Second
+		m := w.start()
+		w.crowd(1)
+		refusing := w.api.Fault(sandbox.Fault{Operation: "create_credit", Kind: sandbox.Status, Status: 400})
+		w.emit(event("paid", schemas.TypeOrderPaid, emitted, order("p00", "o1", 10)))
+		w.until("its credit is refused", func() bool { return w.letters() == 1 })
+		w.api.Unfault(refusing)
+		d := w.desk()
+		b := w.prepare(d, replay.Query{}, "")
+		if it := b.Items[0]; it.Letter.Follow != "credit" || it.Forecast != replay.Runs || it.Step != "credit" {
+			t.Errorf("forecast: %s of %q from %q", it.Forecast, it.Letter.Follow, it.Step)
+		}
+		if _, err := d.Replay(context.Background(), b, carefully()); err != nil {
+			t.Fatal(err)
+		}
+		if o := b.Items[0].Outcome; o != replay.GoesOn && o != replay.EndedDone {
+			t.Errorf("outcome %q", o)
+		}
+		w.await("paid credit.succeeded")
+		if got := forecasts(w.prepare(d, replay.Query{Filter: replay.Filter{IDs: []string{"paid"}}, All: true}, "")); got[replay.IsClosed] != 1 {
+			t.Errorf("afterwards: %v", got)
+		}
+		m.stop()
+		once(t, w, "create_investment", 1, "create_credit", 2)
+	})
+}

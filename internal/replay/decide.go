@@ -67,7 +67,8 @@ func (d *Desk) Unknown(ctx context.Context, f Filter, decision Decision) (Held, 
 	case h.Intent == nil && h.Reason != outcome.TaskUnknown && decision.Step != "" && !decision.Happened: // made again by another key
 	case h.Intent == nil && h.Reason != outcome.TaskUnknown:
 		return h, fmt.Errorf("%w: no call of it is in doubt, so that nothing is to be found out: held discard gives it up,"+
-			" dead replay puts it back; or --did-not-happen --step, as event.unresolved names it, repeats the step under a new key", ErrNothing)
+			" dead replay puts it back; or --did-not-happen --step, as event.unresolved names it, repeats the step under a new key",
+			ErrNothing)
 	case !decision.Happened && h.Intent != nil && time.Now().Before(end):
 		return h, fmt.Errorf("%w: the last try may still land; say that it did not happen not before %s", ErrNothing,
 			end.UTC().Format(time.RFC3339))
@@ -93,7 +94,8 @@ func (d *Desk) quietAt(h *Held) time.Time {
 func (d *Desk) Resolve(ctx context.Context, h Held, decision Decision, who Who) (Effect, error) {
 	data := schemas.CommandResolve{
 		By: who.By, Why: who.Why, CustomerID: h.Customer, Object: h.Key, Event: d.ref(&h), FollowUp: h.Follow,
-		Step: cmp.Or(decision.Step, h.Follow), Reason: string(h.Reason), Happened: decision.Happened, ProviderID: cmp.Or(decision.ProviderID, h.Task),
+		Step: cmp.Or(decision.Step, h.Follow), Reason: string(h.Reason), Happened: decision.Happened,
+		ProviderID: cmp.Or(decision.ProviderID, h.Task),
 	}
 	data.Generation = h.generations[data.Step]
 	if h.Intent != nil {

@@ -37,7 +37,8 @@ func (d *Desk) pending(ctx context.Context) (map[string]turn, error) {
 		err := d.cfg.Client.Read(ctx, d.cfg.Inbox, p, from, end, func(r kafka.Record) error {
 			told := headersOf(r)
 			if round, err := strconv.Atoi(told[producer.HeaderReplays]); err == nil {
-				found[told["ce_source"]+"\x00"+told["ce_id"]+"\x00"+told[producer.HeaderFollow]] = turn{round, r.Offset, string(r.Key), d.subject(r)}
+				name := told["ce_source"] + "\x00" + told["ce_id"] + "\x00" + told[producer.HeaderFollow]
+				found[name] = turn{round, r.Offset, string(r.Key), d.subject(r)}
 			}
 			d.cfg.Progress("inbox", r.Offset-from, end-from)
 			return nil
