@@ -225,15 +225,14 @@ func (it *Item) invalid(err error) {
 // remembered gives all that state knows of customers, by customer and key.
 func (d *Desk) remembered(ctx context.Context, customers map[string]bool) (map[string]map[string]*state.Record, error) {
 	known := map[string]map[string]*state.Record{}
-	entries, err := d.state(ctx, slices.AppendSeq([]string{}, maps.Keys(customers)), func(customer, _ string) bool {
+	err := d.state(ctx, slices.AppendSeq([]string{}, maps.Keys(customers)), func(customer, _ string) bool {
 		return customers[customer]
-	})
-	for _, e := range entries {
-		if known[e.customer] == nil {
-			known[e.customer] = map[string]*state.Record{}
+	}, func(customer string, e state.Entry) {
+		if known[customer] == nil {
+			known[customer] = map[string]*state.Record{}
 		}
-		known[e.customer][e.Key] = e.Record
-	}
+		known[customer][e.Key] = e.Record
+	})
 	return known, err
 }
 
