@@ -30,9 +30,10 @@ type cli struct {
 	Topics  topicsCommand  `cmd:"" help:"The bridge's own topics."`
 	Plan    planCommand    `cmd:"" help:"Show which calls, with which keys, an event would make."`
 	Status  statusCommand  `cmd:"" help:"Show what became of a customer or an order, what it waits for, and what comes next."`
-	Dead    deadCommand    `cmd:"" help:"Dead letters: events that were given up."`
-	Held    heldCommand    `cmd:"" help:"What is held: events that cannot finish now."`
+	Dead    deadCommand    `cmd:"" help:"Dead letters: events that were given up; list, show, and put back."`
+	Held    heldCommand    `cmd:"" help:"What is held: events that cannot finish now; list, show, resolve, discard."`
 	Resume  resumeCommand  `cmd:"" help:"Let events of a type go on that has paused, since too many were rejected."`
+	Audit   auditCommand   `cmd:"" help:"Show which commands operators gave and what they put back: who, when, why."`
 	Version versionCommand `cmd:"" help:"Show version, commit and Go release."`
 }
 

@@ -28,7 +28,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "paused": paused, "ends": ends, "play": play, "hidden": hidden,
+			"exits": exits, "paused": paused, "ends": ends, "play": play, "made": made, "hidden": hidden,
 		},
 		Setup: func(env *testscript.Env) error {
 			brokers := broker.ForTest(env.T().(testing.TB))

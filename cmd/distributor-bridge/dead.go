@@ -11,21 +11,32 @@ import (
 )
 
 type deadCommand struct {
-	List deadListCommand `cmd:"" help:"List or count dead letters: events that were given up."`
-	Show deadShowCommand `cmd:"" help:"Show one dead letter whole: why, when, where it was read."`
+	List   deadListCommand   `cmd:"" help:"List or count dead letters: events that were given up."`
+	Show   deadShowCommand   `cmd:"" help:"Show one dead letter whole: why, when, where it was read."`
+	Replay deadReplayCommand `cmd:"" help:"Put dead letters back into the inbox, mended if need be; without --yes only tell what would happen."`
 }
 
 type deadListCommand struct {
 	reading
 	filters
-	Field  []string `placeholder:"FIELD" help:"With one of these fields to blame only: a name, or a JSON Pointer as /data/contact/email."`
-	Event  []string `placeholder:"ID" sep:"none" help:"Of these events only."`
-	Source string   `placeholder:"SOURCE" help:"Of events of this source only."`
+	letterFilters
 	Open   bool     `xor:"state" help:"Open ones only: the default."`
 	Closed bool     `xor:"state" help:"Closed ones only."`
 	All    bool     `xor:"state" help:"Open and closed ones."`
 	By     []string `placeholder:"NAME" help:"Count them, by one or more of reason, class, type, step, field, customer, subject, source, closed."`
 	Limit  int      `default:"100" help:"How many to show, the newest; 0: all. JSON shows all."`
+}
+
+// letterFilters are the flags that choose letters beyond those of filters.
+type letterFilters struct {
+	Field  []string `placeholder:"FIELD" help:"With one of these fields to blame only: a name, or a JSON Pointer as /data/contact/email."`
+	Event  []string `placeholder:"ID" sep:"none" help:"Of these events only."`
+	Source string   `placeholder:"SOURCE" help:"Of events of this source only."`
+}
+
+func (l letterFilters) letters(f replay.Filter) replay.Filter {
+	f.Fields, f.IDs, f.Source = l.Field, l.Event, l.Source
+	return f
 }
 
 // Help is what dead list --help says more.
@@ -55,9 +66,7 @@ Exit codes: 0 shown, be there letters or not; 1 failed or interrupted; 2 wrong u
 
 // query gives what the flags ask for.
 func (c *deadListCommand) query() replay.Query {
-	f := c.filter()
-	f.Fields, f.IDs, f.Source = c.Field, c.Event, c.Source
-	return replay.Query{Filter: f, All: c.All, Closed: c.Closed}
+	return replay.Query{Filter: c.letters(c.filter()), All: c.All, Closed: c.Closed}
 }
 
 // Run lists or counts.

@@ -43,7 +43,7 @@ func (c reading) desk(ctx context.Context, world surroundings, do func(*replay.D
 	if err != nil {
 		return err
 	}
-	tell, end := progress(world)
+	tell, end := progress(world, "reading")
 	defer end()
 	desk, err := bridge.OpenDesk(ctx, cfg, tell)
 	if err == nil {
@@ -52,6 +52,30 @@ func (c reading) desk(ctx context.Context, world surroundings, do func(*replay.D
 	}
 	if err != nil && ctx.Err() != nil {
 		return errors.New("interrupted: not all was read, and nothing was changed")
+	}
+	return err
+}
+
+// writing opens the desk for a command that writes, and lets do tell what was written.
+func (c configured) writing(ctx context.Context, world surroundings, do func(*replay.Desk) error) error {
+	cfg, err := c.load(world)
+	if err != nil {
+		return err
+	}
+	tell, end := progress(world, "reading")
+	defer end()
+	desk, err := bridge.OpenDesk(ctx, cfg, tell)
+	if err != nil {
+		return err
+	}
+	defer desk.Close()
+	return do(desk)
+}
+
+// interrupted says of an error that an interrupt has caused that it did.
+func interrupted(ctx context.Context, err error, what string) error {
+	if err != nil && ctx.Err() != nil {
+		return errors.New("interrupted: " + what)
 	}
 	return err
 }

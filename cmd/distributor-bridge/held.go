@@ -14,8 +14,10 @@ import (
 )
 
 type heldCommand struct {
-	List heldListCommand `cmd:"" help:"List or count what is held: events that wait, retry, are unknown or behind another."`
-	Show heldShowCommand `cmd:"" help:"Show what is held of an event or of a subject: why, since when, what comes next."`
+	List    heldListCommand    `cmd:"" help:"List or count what is held: events that wait, retry, are unknown or behind another."`
+	Show    heldShowCommand    `cmd:"" help:"Show what is held of an event or of a subject: why, since when, what comes next."`
+	Resolve heldResolveCommand `cmd:"" help:"Say whether a call happened that nobody knows of."`
+	Discard heldDiscardCommand `cmd:"" help:"Give up what is held: it goes to the dead letters."`
 }
 
 type heldListCommand struct {

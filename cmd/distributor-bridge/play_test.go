@@ -25,7 +25,7 @@ var campaign = sandbox.Campaign{
 }
 
 // play is "play API STEP…": it runs a bridge with config.yaml, against a sandbox or what is left of one (API is up, down, or
-// broken: creating an investment answers nothing), until all steps have been done, and stops it. A step is a file with an
+// broken or lost: creating an investment answers nothing, and has not or has happened), until all steps have been done, and stops it. A step is a file with an
 // event in structured mode, which is emitted; or "result:EVENT:TYPE" or "dead:EVENT", which waits until the event has a
 // result of that type, or a dead letter; or "held:EVENT" or "behind:", until it is held, or anything behind another.
 func play(ts *testscript.TestScript, neg bool, args []string) {
@@ -71,11 +71,14 @@ type apiKey struct{}
 // api serves the script's sandbox.
 func api(ts *testscript.TestScript, how string) http.Handler {
 	next := ts.Value(apiKey{}).(*sandbox.Server).Handler()
-	if how != "broken" {
+	if how != "broken" && how != "lost" {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/investments/") {
+			if how == "lost" {
+				next.ServeHTTP(httptest.NewRecorder(), r)
+			}
 			_, _ = io.Copy(io.Discard, r.Body)
 			w.WriteHeader(http.StatusCreated)
 			return
@@ -179,6 +182,18 @@ func (e *emitter) any(ctx context.Context, topic string, fits func(map[string]st
 		e.ts.Check(err)
 	}
 	return false
+}
+
+// made is "made VARIABLE": the provider's ID of the investment that was made last.
+func made(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: made VARIABLE")
+	}
+	for _, effect := range ts.Value(apiKey{}).(*sandbox.Server).Ledger() {
+		if effect.Operation == "create_investment" {
+			ts.Setenv(args[0], effect.ObjectID)
+		}
+	}
 }
 
 // hidden is "hidden": the script's last output holds no personal data of the scripts' customers.

@@ -94,8 +94,8 @@ func minute(t time.Time) string {
 	return t.UTC().Format("2006-01-02T15:04Z")
 }
 
-// progress gives what shows how far the reading of topics is, on a terminal; and what ends that.
-func progress(world surroundings) (tell func(what string, done, total int64), end func()) {
+// progress gives what shows how far a command is with what, on a terminal; and what ends that.
+func progress(world surroundings, does string) (tell func(what string, done, total int64), end func()) {
 	var (
 		bar   *progressbar.ProgressBar
 		about string
@@ -125,7 +125,7 @@ func progress(world surroundings) (tell func(what string, done, total int64), en
 		last = time.Now()
 		if bar == nil {
 			bar = progressbar.NewOptions64(total,
-				progressbar.OptionSetWriter(world.stderr), progressbar.OptionSetDescription("reading "+what),
+				progressbar.OptionSetWriter(world.stderr), progressbar.OptionSetDescription(does+" "+what),
 				progressbar.OptionShowCount(), progressbar.OptionSetWidth(24), progressbar.OptionClearOnFinish())
 		}
 		_ = bar.Set64(done)

@@ -9,8 +9,8 @@ import (
 	"distributor-bridge/schemas"
 )
 
-// OpenDesk gives what operators' commands read with, of the brokers and topics that the configuration names; nothing else of
-// it is looked at. progress is told how far the reading of a topic is; nil: nobody. Close it after use.
+// OpenDesk gives what operators' commands read and write with, of the brokers and topics that the configuration names; of the
+// rest only what foresees a replay is looked at. progress is told how far the reading of a topic is; nil: nobody. Close it after use.
 func OpenDesk(ctx context.Context, c Config, progress func(what string, done, total int64)) (*replay.Desk, error) {
 	contract, err := schemas.New(c.TypesPrefix)
 	if err != nil {
@@ -29,6 +29,7 @@ func OpenDesk(ctx context.Context, c Config, progress func(what string, done, to
 	desk := replay.New(replay.Config{
 		Client: client, Contract: contract, Inbox: names.Inbox, Results: names.Results, DeadLetters: names.DeadLetters,
 		State: names.State, Partitions: c.Topics.Partitions, Source: c.Source, Progress: progress,
+		MaxRecord: c.Topics.MaxMessageBytes, Group: c.Group.Name, Quiet: c.Rules.Quiet, Foresee: c.foresee,
 	})
 	if err := desk.Open(ctx); err != nil {
 		desk.Close()

@@ -93,7 +93,7 @@ func closed(l *Letter, record func(key string) *state.Record) Closed {
 	}
 	if r := record(l.Subject); r != nil && l.ID != "" {
 		switch rejection := r.Rejection(hash, l.Follow); {
-		case rejection != nil && rejection.Closed, rejection == nil && l.Read == l.Upstream && r.Knows(hash):
+		case rejection != nil && rejection.Closed, rejection == nil && !l.fromInbox() && r.Knows(hash):
 			return ClosedReplayed
 		}
 	}

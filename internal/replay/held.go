@@ -51,6 +51,11 @@ type Held struct {
 	Decided          string          // what a person has said of a task whose end is not known: happened, did_not_happen
 	Answered         []string        // steps that have their answer
 	Intent           *attempt.Intent // the step that is under way or in doubt
+
+	Task string // the provider's ID of the credit, redemption or transfer that is followed
+
+	processing  bool           // a task of its object is under way
+	generations map[string]int // of steps' keys
 }
 
 // HeldQuery says what of what is held is wanted. Its zero value: events, and those follow-ups that need a look.
@@ -102,7 +107,8 @@ func heldIn(customer, key string, r *state.Record) []Held {
 			Customer: customer, Subject: attempt.Subject(key), Key: key, Verdict: verdictOf(w), Count: 1, Offset: w.Offset,
 			Source: w.Event.Source, ID: w.Event.ID, Type: w.Event.Type, Emitted: w.Event.Time, Follow: w.Follow,
 			Reason: w.Reason, On: w.On, Since: w.Since, Due: w.Due, Tries: w.Tries, Failed: w.Failed, Intent: w.Intent,
-			GivenUp: givenUp(w), Decided: string(w.Decided),
+			GivenUp: givenUp(w), Decided: string(w.Decided), Task: taskOf(w, r),
+			processing: r.Processing(), generations: w.Generation,
 		}
 		for step := range w.Answers {
 			h.Answered = append(h.Answered, step)
@@ -116,6 +122,19 @@ func heldIn(customer, key string, r *state.Record) []Held {
 		})
 	}
 	return list
+}
+
+// taskOf gives the task at the provider that a follow-up looks at.
+func taskOf(w attempt.Work, r *state.Record) string {
+	switch {
+	case w.Follow == "":
+		return ""
+	case r.Order != nil:
+		return r.Order.CreditTask
+	case r.Position != nil:
+		return r.Position.TaskID
+	}
+	return ""
 }
 
 // givenUp says whether work is a dead letter already, although it is still there.

@@ -51,8 +51,12 @@ type Letter struct {
 	Key, Value []byte
 	Headers    []kafka.Header
 
-	wanted wish // what of the data the judgement needs
+	wanted wish  // what of the data the judgement needs
+	first  int64 // the offset in the inbox under which the event came first; -1 if it never was there
 }
+
+// fromInbox says whether the engine gave the record up, not intake.
+func (l *Letter) fromInbox() bool { return l.Read != l.Upstream }
 
 // Name is what an operator calls the letter by: the event's ID; of a record without one, where the letter is: "3@17" is
 // partition 3, offset 17 of the topic of dead letters.

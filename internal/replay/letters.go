@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"distributor-bridge/internal/kafka"
 	"distributor-bridge/internal/state"
@@ -16,14 +17,24 @@ type Query struct {
 	All     bool // closed ones too
 	Closed  bool // closed ones only
 	Payload bool // with Value and Event.Data
+
+	whole bool // read all letters, however old: for Letter.first
 }
 
 // Letters gives the letters that a query is about, oldest first by the time at which they were given up.
 func (d *Desk) Letters(ctx context.Context, q Query) ([]Letter, error) {
 	var chosen []Letter
 	newest := map[string]Letter{} // by identity, of all: one that is not chosen closes one that is
-	err := d.read(ctx, "dead letters", d.cfg.DeadLetters, q.Since, nil, func(r kafka.Record) {
+	first := map[string]int64{}   // by identity: the lowest offset in the inbox
+	since := q.Since
+	if q.whole {
+		since = time.Time{}
+	}
+	err := d.read(ctx, "dead letters", d.cfg.DeadLetters, since, nil, func(r kafka.Record) {
 		l := letterOf(d.cfg.Contract, r)
+		if offset, ok := first[l.identity()]; l.fromInbox() && (!ok || l.Read.Offset < offset) {
+			first[l.identity()] = l.Read.Offset
+		}
 		bare := Letter{Place: l.Place, Time: l.Time, Failed: l.Failed}
 		if last, ok := newest[l.identity()]; !ok || bare.newer(&last) {
 			newest[l.identity()] = bare
@@ -40,6 +51,10 @@ func (d *Desk) Letters(ctx context.Context, q Query) ([]Letter, error) {
 		return nil, err
 	}
 	for i := range chosen {
+		chosen[i].first = -1
+		if offset, ok := first[chosen[i].identity()]; ok {
+			chosen[i].first = offset
+		}
 		if newest[chosen[i].identity()].Place != chosen[i].Place {
 			chosen[i].Closed = ClosedNewer
 		}

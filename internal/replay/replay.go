@@ -31,7 +31,7 @@ import (
 // ErrNothing is that of a command which nothing fits: it was not written.
 var ErrNothing = errors.New("nothing to do")
 
-// Config says where the topics are. All fields but the last two are required; of a Desk not those about commands.
+// Config says where the topics are. All fields up to Source are required; of a Desk not those about commands.
 type Config struct {
 	Client      *kafka.Client
 	Contract    *schemas.Contract
@@ -44,6 +44,14 @@ type Config struct {
 
 	// Progress is told how far the reading of a topic is, in offsets; nil: nobody. It is called often.
 	Progress func(what string, done, total int64)
+	// MaxRecord is how large a record of the inbox may be, in bytes; of a Desk that replays.
+	MaxRecord int
+	// Group is the engine's consumer group, whose offsets tell how far the inbox is done; of a Desk that replays or commands.
+	Group string
+	// Quiet is how long after the last try it cannot be said yet that a call did not happen; of a Desk that resolves.
+	Quiet time.Duration
+	// Foresee attempts replays as their handlers would, up to the first call, with what state knows. nil: all that runs is told.
+	Foresee func(ctx context.Context, trials []Trial) ([]Foreseen, error)
 	// Patience is how long the brokers may take for a Desk's first answer; default 10 s.
 	Patience time.Duration
 }

@@ -42,10 +42,11 @@ func newWorld(t *testing.T) *world {
 	}
 	w := &world{t: t, contract: contract, cfg: replay.Config{
 		Client: client, Contract: contract,
+		Inbox: broker.Name(t, "inbox"), Partitions: partitions, Group: broker.Name(t, "group"), Source: "/b", MaxRecord: 2 << 10,
 		Results: broker.Name(t, "results"), DeadLetters: broker.Name(t, "dead"), State: broker.Name(t, "state"),
 	}}
 	var specs []kafka.TopicSpec
-	for _, topic := range []string{w.cfg.Results, w.cfg.DeadLetters, w.cfg.State} {
+	for _, topic := range []string{w.cfg.Inbox, w.cfg.Results, w.cfg.DeadLetters, w.cfg.State} {
 		specs = append(specs, kafka.TopicSpec{Name: topic, Partitions: partitions})
 	}
 	if _, err := client.CreateTopics(t.Context(), specs); err != nil {

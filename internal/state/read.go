@@ -19,6 +19,8 @@ type ReadConfig struct {
 
 	// Partitions are those to read; nil: all.
 	Partitions []int
+	// From is where to begin in a partition, an offset; those without one begin at their start.
+	From map[int]int64
 	// Want says which records are wanted; nil: all. What is not wanted is not kept in memory meanwhile.
 	Want func(customer, key string) bool
 	// Progress is told, after each record, how many offsets have been read, of how many; nil: nobody.
@@ -39,6 +41,9 @@ func Read(ctx context.Context, cfg ReadConfig, take func(customer string, e Entr
 	}
 	if cfg.Partitions == nil {
 		cfg.Partitions = slices.Sorted(maps.Keys(ends))
+	}
+	for p, from := range cfg.From {
+		starts[p] = min(max(starts[p], from), ends[p])
 	}
 	r := &reading{cfg: cfg}
 	for _, p := range cfg.Partitions {
