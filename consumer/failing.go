@@ -108,13 +108,12 @@ const answering = 2 * time.Minute
 // failing counts for how long each try at an event has got a 5xx although calls of the same kind succeeded for other customers,
 // and says whether that is too long: it is this event, and not the API. Only the time between two tries counts in which
 // another's call succeeded, or shortly before, so that the clock stands while nobody is answered, whether that is known to be an
-// outage or not; and no more of it than retries usually take, since an attempt can have been kept waiting. Tries around one that
-// failed while the gate was shut count nothing. How long is kept with the work, and goes on after a restart.
+// outage or not; and no more of it than retries usually take, since an attempt can have been kept waiting. A try that failed while
+// the gate was shut is none. How long is kept with the work, and goes on after a restart.
 //
 // So one of a kind that nobody else has is retried for ever: a needless retry costs time, a needless give-up costs data.
 func (p *partition) failing(t *task, v *outcome.Error, now time.Time) bool {
 	if p.turnedAway(v) {
-		t.tried = time.Time{}
 		return false
 	}
 	since := t.tried
