@@ -39,7 +39,7 @@ vet:
 
 .PHONY: race
 race: ## All tests with the race detector (needs gcc)
-	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 40m ./...
 
 .PHONY: crash
 crash: ## Kill a bridge at every one of its writes and calls, in every idempotency mode (make test: at a sample)
