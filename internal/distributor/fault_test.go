@@ -88,8 +88,8 @@ func TestAppliedButNoAnswer(t *testing.T) {
 				t.Parallel()
 				a := newAPI(t, test.answer(t))
 				c := withToken(t, a, func(cfg *distributor.Config) {
-					cfg.Timeouts.FirstByte = 200 * time.Millisecond
-					cfg.Timeouts.Call = 400 * time.Millisecond
+					cfg.Timeouts.FirstByte = time.Second
+					cfg.Timeouts.Call = 2 * time.Second
 				})
 				err := k.make(t, c)
 				wantVerdict(t, err, outcome.Retrying, outcome.ClassNoAnswer, k != get)
@@ -138,7 +138,7 @@ func TestNotSent(t *testing.T) {
 			a := newAPI(t, says(http.StatusCreated, `{}`))
 			var broken atomic.Bool
 			c := withToken(t, a, func(cfg *distributor.Config) {
-				cfg.Timeouts.Dial = 50 * time.Millisecond
+				cfg.Timeouts.Dial = time.Second
 				cfg.Timeouts.Idle = time.Nanosecond
 				cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 					if broken.Load() {

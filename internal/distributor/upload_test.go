@@ -175,7 +175,7 @@ func TestUploadThatFails(t *testing.T) {
 func TestUploadOutOfTime(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, nil)
-	c := a.client(func(cfg *distributor.Config) { cfg.Timeouts.Call = 300 * time.Millisecond })
+	c := a.client(func(cfg *distributor.Config) { cfg.Timeouts.Call = 1500 * time.Millisecond })
 	d := document("content", nil)
 	d.Open = func(ctx context.Context) (io.ReadCloser, error) {
 		return io.NopCloser(readFunc(func([]byte) (int, error) {
