@@ -19,7 +19,7 @@ import (
 // the same; without that change it goes on from where it was.
 func TestReplayMended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const customers = 20
+		const customers = 200
 		w := newPipes(t, sandbox.Config{})
 		w.cfg.Rules.PollInterval = time.Second
 		m := w.start()

@@ -90,7 +90,7 @@ func (w *world) crowd(n int) {
 // again and again, and with the inbox read from its start once more, nothing happens that had not happened.
 func TestReplayOfClosedCampaign(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const customers, orders = 6, 60
+		const customers, orders = 20, 500
 		w := newPipes(t, sandbox.Config{})
 		orderly := &counted{typ: schemas.TypeOrderPaid, of: map[string]int{}}
 		w.cfg.Report = orderly.report
@@ -121,7 +121,7 @@ func TestReplayOfClosedCampaign(t *testing.T) {
 		}
 
 		w.api.Unfault(closed)
-		for _, after := range []int{17, 13} {
+		for _, after := range []int{117, 63} {
 			ctx, interrupt := context.WithCancel(context.Background())
 			how := carefully()
 			how.Tell = func(put, _, _ int) {
@@ -142,7 +142,7 @@ func TestReplayOfClosedCampaign(t *testing.T) {
 			t.Fatal(err)
 		}
 		ran := len(b.Items) - forecasts(b)[replay.IsClosed] // one may have ended while the letters were read
-		if got := outcomes(b); got[replay.EndedDone] != ran || ran > orders-20 {
+		if got := outcomes(b); got[replay.EndedDone] != ran || ran > orders-150 {
 			t.Errorf("outcomes of the last run: %v, want %d done", got, ran)
 		}
 		w.until("all are credited", func() bool { return w.effects()["create_credit"] == orders })
