@@ -28,25 +28,33 @@ func (p *partition) brim() {
 
 // peek looks ahead for a resume while nothing is fetched: events of a type that has paused may be what there are too many of, and the
 // command that lets them go on stands behind what is not fetched. It is done now, and does nothing when it is delivered.
-func (p *partition) peek(ctx context.Context) error {
+//
+// limited is for the reading; what it finds is written under ctx.
+func (p *partition) peek(ctx, limited context.Context) error {
 	p.mu.Lock()
 	brimful, from, to := p.brimful, max(p.peeked, p.next), p.known
 	p.mu.Unlock()
 	if !brimful || len(p.store.Control().Paused) == 0 {
 		return nil
 	}
-	return p.cfg.Client.Read(ctx, p.cfg.Inbox, p.number, from, to, func(r kafka.Record) error {
-		p.mu.Lock()
-		p.peeked = r.Offset + 1
-		p.mu.Unlock()
+	return p.cfg.Client.Read(limited, p.cfg.Inbox, p.number, from, to, func(r kafka.Record) (err error) {
+		defer func() { // what could not be done is looked at again
+			if err == nil {
+				p.mu.Lock()
+				p.peeked = r.Offset + 1
+				p.mu.Unlock()
+			}
+		}()
 		if string(r.Key) != schemas.CommandKey || !p.isCommand(r) {
 			return nil
 		}
-		e, err := decode(p.cfg.Contract, r)
-		if err != nil || e.Name != schemas.TypeCommandResume || p.cfg.Contract.ValidateCommand(e) != nil {
+		e, broken := decode(p.cfg.Contract, r)
+		if broken != nil || e.Name != schemas.TypeCommandResume || p.cfg.Contract.ValidateCommand(e) != nil {
 			return nil // its turn will come
 		}
-		_, err = p.unpause(ctx, r, e, false)
+		if _, err = p.unpause(ctx, r, e, false); err != nil {
+			p.fail(err)
+		}
 		return err
 	})
 }

@@ -139,6 +139,40 @@ func TestCommandsAboutCustomersAgain(t *testing.T) {
 	})
 }
 
+// A follow-up that was put back and is in doubt again is not taken for one that another event has asked for.
+func TestReplayOfAFollowUpInDoubt(t *testing.T) {
+	t.Parallel()
+	virtual(t, func(t *testing.T, w *world) {
+		var c calls
+		d := newDesk(t, func(_ context.Context, run *attempt.Run, _ int) error {
+			run.Follow(attempt.KeyOrder("o1"), "credit")
+			return nil
+		})
+		d.looks = func(ctx context.Context, run *attempt.Run, nth int) error {
+			answer := refused()
+			if nth > 1 {
+				answer = outcome.Unknown(outcome.ContractBroken, nil)
+			}
+			return c.do(ctx, run, "credit", "", answer)
+		}
+		w.start(d, true)
+		w.emit(w.order("c1", "o1", "e1"))
+		w.until("it is given up", func() bool { h, _ := w.letters(); return len(h) == 1 })
+		w.replayOf("e1", "credit", 1)
+		w.until("it is unknown", func() bool { return len(w.named(schemas.TypeEventUnresolved)) == 1 })
+		d.again("e1 credit")
+		w.give(d, schemas.TypeCommandDiscard, schemas.CommandDiscard{
+			By: "alex", Why: "gone", CustomerID: "c1", Object: "order/o1", Event: ref("e1"), FollowUp: "credit",
+		})
+		w.until("it is given up in doubt", func() bool { h, _ := w.letters(); return len(h) == 2 })
+		w.replayOf("e1", "credit", 1)
+		w.committed()
+		if n := len(d.told(func(r consumer.Report) bool { return r.Superseded })); n > 0 {
+			t.Error("a replay was taken for superseded")
+		}
+	})
+}
+
 // A follow-up that looks at a task is not discarded: others wait for the task's end, and nobody would see it.
 func TestDiscardOfARunningTask(t *testing.T) {
 	t.Parallel()

@@ -108,7 +108,7 @@ func (p *partition) judge(ctx context.Context, t *task, v *outcome.Error) error 
 	p.cfg.Log.Error().Str("event_type", typ).Int("rejected", pause.Rejected).Int("of", pause.Ended).
 		Dur("within_ms", p.cfg.FloodWithin).Str("last_reason", string(v.Reason)).Str("pause", pause.ID).
 		Msg("alert: so many events of this type are rejected that it pauses: its events are held, the others go on; " +
-			"find out why (dead letters), then run: distributor-bridge resume " + typ)
+			"find out why (dead letters), then run: distributor-bridge resume " + typ + " --why TEXT --config FILE")
 	return stopped(ctx, p.keepPauses(ctx))
 }
 

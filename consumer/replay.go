@@ -79,10 +79,14 @@ func (p *partition) followAgain(ctx context.Context, t *task, last *state.Reject
 	now := stamp()
 	c := newChange(p.store, t.lane.customer)
 	of, home := c.record(last.Key), c.record(t.home)
-	superseded := of.FindFollow(last.Follow) >= 0
-	if superseded {
+	there := of.FindFollow(last.Follow)
+	own := there >= 0 && of.Work[there].Event.Hash() == last.Event // put back already, or given up in doubt and kept
+	superseded := there >= 0 && !own
+	switch {
+	case own:
+	case superseded:
 		home.CloseRejection(last.Event, last.Follow, t.work.Round)
-	} else {
+	default:
 		w := t.work
 		w.Follow, w.Held, w.Reason, w.Since, w.Due = last.Follow, outcome.Waiting, outcome.StatusPending, now, now
 		if w.Intent != nil {
@@ -97,7 +101,7 @@ func (p *partition) followAgain(ctx context.Context, t *task, last *state.Reject
 	if err := p.write(ctx, t, c, nil, nil); err != nil {
 		return err
 	}
-	p.report(t, nil, Report{Superseded: superseded})
+	p.report(t, nil, Report{Superseded: superseded, Repeated: own})
 	return nil
 }
 

@@ -116,11 +116,12 @@ func latest(a, b time.Time) time.Time {
 func (p *partition) discard(ctx context.Context, l *lane, offset int64, data schemas.CommandDiscard) (current bool, err error) {
 	r := p.store.Get(l.customer, data.Object)
 	i := heldAt(r, offset, data.Event, data.FollowUp)
-	if i < 0 || r.Work[i].Outcome != nil || isGivenUp(&r.Work[i]) {
-		return false, nil
-	}
-	if r.Processing() && r.Work[i].Follow != "" && r.Work[i].Held != outcome.Unresolved {
-		return false, nil // nobody would see the end of its task, for which others wait
+	running := i >= 0 && r.Processing() && r.Work[i].Follow != "" && r.Work[i].Held != outcome.Unresolved
+	if i < 0 || r.Work[i].Outcome != nil || isGivenUp(&r.Work[i]) || running { // nobody would see the end of a running task
+		c := newChange(p.store, l.customer)
+		home := c.record(data.Object)
+		home.Seen, home.Last = offset, nil
+		return false, p.write(ctx, &task{lane: l, home: data.Object}, c, nil, nil)
 	}
 	w := r.Work[i].Clone()
 	w.Event.Customer, w.Event.Subject = l.customer, attempt.Subject(data.Object)

@@ -59,7 +59,8 @@ func (l *life) take(ctx context.Context) (*partition, error) {
 	p.release() // an owner before this one may not have come to it
 	for _, typ := range types(store.Control().Paused) {
 		e.cfg.Log.Warn().Int("partition", l.number).Str("event_type", typ).Time("since", store.Control().Paused[typ].Since).
-			Msg("events of the type are not attempted: run distributor-bridge resume " + typ + " when what rejected them is mended")
+			Msg("events of the type are not attempted; when what rejected them is mended, run distributor-bridge resume " + typ +
+				" --why TEXT --config FILE")
 	}
 	return p, nil
 }

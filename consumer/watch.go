@@ -58,7 +58,7 @@ func (s *session) ends(ctx context.Context) {
 func (s *session) peek(ctx context.Context, p *partition) {
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := p.peek(limited); err != nil && limited.Err() == nil {
+	if err := p.peek(ctx, limited); err != nil && limited.Err() == nil {
 		p.fail(err)
 	}
 }

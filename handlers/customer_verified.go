@@ -105,11 +105,11 @@ func (h *Handlers) identify(ctx context.Context, r *attempt.Run, i schemas.Ident
 		func(ctx context.Context, key uuid.UUID, b identificationBody) (distributor.Created, error) {
 			return h.api.CreateIdentification(ctx, distributor.Key(key), b.Investor, b.Identification)
 		})
-	if err != nil {
+	if err != nil && !r.Answered(stepIdentification) {
 		return err
 	}
 	apply(r, schemas.PartIdentification)
-	return nil
+	return err
 }
 
 // postPersons adds a company's benefiting persons to the investor: once, since the API knows no way to replace them.
@@ -123,12 +123,12 @@ func (h *Handlers) postPersons(ctx context.Context, r *attempt.Run, persons []sc
 		func(ctx context.Context, key uuid.UUID, b personsBody) ([]distributor.PersonID, error) {
 			return h.api.CreateBenefitingPersons(ctx, distributor.Key(key), b.Investor, b.Persons)
 		})
-	if err != nil {
+	if err != nil && !r.Answered(stepPersons) {
 		return err
 	}
 	c.Persons = true
 	apply(r, schemas.PartBenefitingPersons)
-	return nil
+	return err
 }
 
 // wishWallet asks for the wallet that a verified customer wishes for, unless it is there: managed if nothing is said.

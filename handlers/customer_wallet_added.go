@@ -57,12 +57,12 @@ func (h *Handlers) addWallet(ctx context.Context, r *attempt.Run, address string
 		func(ctx context.Context, key uuid.UUID, b ownWallet) (distributor.Wallet, error) {
 			return h.api.CreateGenericWallet(ctx, distributor.Key(key), b.Investor, b.Address, &b.Receiving)
 		})
-	if err != nil {
+	if err != nil && !r.Answered(stepWallet) {
 		return attempt.Wallet{}, err
 	}
 	w := attempt.Wallet{ID: a.ID, Address: strings.ToLower(address)}
 	r.AddWallet(w)
-	return w, nil
+	return w, err
 }
 
 // publishWallet tells that the customer has a wallet. Its subject names the address, or the ID while that is not known.

@@ -25,16 +25,18 @@ type begun struct {
 	digest  string // of the event's data; empty: it was not
 	event   string // whose
 	unknown bool   // nobody knows whether it was made
+	made    bool   // it surely was
 }
 
 // allows says whether the run's event, with data of that digest, may go on with it; field is where the event names it. What the event
 // itself has made (answered) it goes on with, whatever the data of a replay say: its steps look.
 func (b begun) allows(r *attempt.Run, digest string, answered bool, field string) error {
 	own := b.event == r.Event().Hash()
+	other := b.digest != "" && b.digest != digest && !answered
 	switch {
-	case b.digest != "" && b.digest != digest && !answered && r.Replayed() && !own:
+	case other && r.Replayed() && !own && b.made:
 		return outcome.Reject(outcome.Superseded)
-	case b.digest != "" && b.digest != digest && !answered, b.unknown && !own:
+	case other, b.unknown && !own:
 		return outcome.Reject(outcome.Conflict, field)
 	}
 	return nil
@@ -51,7 +53,7 @@ func (h *Handlers) move(ctx context.Context, r *attempt.Run, m movement, call mo
 	}
 	p, hash := r.Position(m.key), r.Event().Hash()
 	answered := r.Answered(m.step) // then it is made, whatever the data of a replay say
-	before := begun{digest: p.Digest, event: p.Event, unknown: p.GivenUp && p.TaskID == ""}
+	before := begun{digest: p.Digest, event: p.Event, unknown: p.GivenUp && p.TaskID == "", made: p.TaskID != ""}
 	if err := before.allows(r, m.digest, answered, m.idField); err != nil {
 		return err
 	}

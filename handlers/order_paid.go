@@ -26,7 +26,7 @@ func (h *Handlers) orderPaid(ctx context.Context, r *attempt.Run, e schemas.Orde
 	}
 	o, hash := r.Order(e.OrderID), r.Event().Hash()
 	answered := r.Answered(stepInvestment) // then it is made, whatever the data of a replay say
-	before := begun{digest: o.Digest, event: o.Event, unknown: o.GivenUp && o.InvestmentID == ""}
+	before := begun{digest: o.Digest, event: o.Event, unknown: o.GivenUp && o.InvestmentID == "", made: o.InvestmentID != ""}
 	if err := before.allows(r, digest, answered, "order_id"); err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (deadListCommand) Help() string {
 
   newer_letter  the same event died again later: that letter counts
   held_again    the same event is at work, or held, again
-  replayed      it was put back, and ended otherwise
+  replayed      it was put back, and has not been given up again
   done_since    another event has brought what this one wanted: the order
                 has its investment, the customer its wallet, newer data
                 of the same parts was applied

@@ -145,6 +145,9 @@ func (c *deadReplayCommand) check(world surroundings) (edit *replay.Edit, who re
 		return edit, who, nil
 	}
 	who, err = c.who(world)
+	if err == nil && !c.choose() && len(c.Event) == 0 && len(c.Field) == 0 {
+		err = errAll
+	}
 	return edit, who, err
 }
 

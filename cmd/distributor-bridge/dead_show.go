@@ -130,7 +130,7 @@ func (c *deadShowCommand) show(s screen, l *replay.Letter, earlier []replay.Lett
 		{"class", string(l.Class), ""}, {"step", l.Step, ""}, {"follow-up", l.Follow, ""}, {"answer", status, ""},
 		{"fields", strings.Join(l.Fields, ", "), ""},
 		{"given up", stamp(l.Failed), ""}, {"failed first", stamp(l.FirstFailed), ""}, {"tries", strconv.Itoa(l.Attempts), ""},
-		{"replays", strconv.Itoa(l.Replays), ""},
+		{"replays before", strconv.Itoa(l.Replays), ""},
 		{"event", l.ID, ""}, {"source", l.Source, ""}, {"type", l.Type, ""}, {"emitted", stamp(l.Emitted), ""},
 		{"customer", l.Customer, ""}, {"subject", l.Subject, ""},
 		{"upstream", l.Upstream.String(), ""}, {"inbox", read, ""}, {"letter", l.Place.String(), ""},
@@ -190,7 +190,7 @@ func (c *deadShowCommand) payload(s screen, l *replay.Letter) {
 var closedWords = map[replay.Closed]string{
 	replay.ClosedNewer:    "the same event died again later",
 	replay.ClosedHeld:     "the same event is at work, or held, again",
-	replay.ClosedReplayed: "it was put back, and ended otherwise",
+	replay.ClosedReplayed: "it was put back, and has not been given up again",
 	replay.ClosedDone:     "another event has brought what this one wanted",
 }
 

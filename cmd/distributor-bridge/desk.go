@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -89,6 +90,24 @@ type filters struct {
 	Step     []string `placeholder:"STEP" help:"In these steps only: investor, investment, …."`
 	Since    moment   `placeholder:"WHEN" help:"Not before: how long ago (2h, 7d), a date, or a time of RFC 3339."`
 	Until    moment   `placeholder:"WHEN" help:"Before."`
+}
+
+// Validate refuses what no letter can have: a slip would read as good news.
+func (f filters) Validate() error {
+	for _, reason := range f.Reason {
+		if !slices.Contains(replay.Reasons(), reason) {
+			return fmt.Errorf("--reason: there is no %q: there are %s", reason, strings.Join(replay.Reasons(), ", "))
+		}
+	}
+	return nil
+}
+
+// errAll is that of a command that would do something to all there is.
+var errAll = usageError{errors.New("which? with --yes it takes an event, or flags that choose; --since 365d chooses all of a year")}
+
+// choose says whether anything is chosen.
+func (f filters) choose() bool {
+	return len(f.Reason)+len(f.Type)+len(f.Customer)+len(f.Subject)+len(f.Step) > 0 || !f.Since.IsZero() || !f.Until.IsZero()
 }
 
 func (f filters) filter() replay.Filter {

@@ -302,7 +302,7 @@ func next(h *replay.Held) string {
 	case h.Verdict == replay.HeldUnknown:
 		return unknownNext(h, due)
 	case h.Reason == "paused":
-		return "goes on, in order, when an operator says so: distributor-bridge resume " + h.Type
+		return "goes on, in order, when an operator says so: distributor-bridge resume " + h.Type + " --why TEXT --config FILE"
 	case h.Verdict == replay.HeldRetrying:
 		return "tried again at " + due
 	case h.Follow == "" && h.On != "" && due != "":

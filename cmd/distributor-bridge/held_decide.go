@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,7 +93,8 @@ func (heldDiscardCommand) Help() string {
 replay can put it back. What is in doubt, since a call may have had its effect, is given up as unresolved: it is told by
 event.unresolved, and never as rejected. What waits behind it goes on.
 
-Without --yes it shows what would be given up. Each command names its event; once that is no more held it does nothing.
+Without --yes it shows what would be given up. Events of a paused type are left out unless the event or --reason paused is
+given. Each command names its event; once that is no more held it does nothing.
 
 With --json each line is an object of "kind": held, as held list has it, without --yes; effect, as held resolve has it.
 
@@ -107,6 +109,9 @@ func (c *heldDiscardCommand) Run(ctx context.Context, world surroundings) error 
 		if who, err = c.who(world); err != nil {
 			return err
 		}
+		if !c.choose() && c.ID == "" && c.Source == "" && len(c.Verdict) == 0 {
+			return errAll
+		}
 	}
 	f := c.filter()
 	f.Verdicts, f.Source = c.Verdict, c.Source
@@ -115,6 +120,9 @@ func (c *heldDiscardCommand) Run(ctx context.Context, world surroundings) error 
 	}
 	return c.writing(ctx, world, func(d *replay.Desk) error {
 		held, err := d.Discardable(ctx, replay.HeldQuery{Filter: f, FollowUps: c.FollowUps})
+		if c.ID == "" && len(c.Reason) == 0 { // paused events wait for resume: they are given up only if that is said
+			held = slices.DeleteFunc(held, func(h replay.Held) bool { return h.Reason == "paused" })
+		}
 		switch {
 		case err != nil:
 			return interrupted(ctx, err, "nothing was written")

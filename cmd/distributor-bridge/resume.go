@@ -70,13 +70,13 @@ func (c *resumeCommand) Run(ctx context.Context, world surroundings) error {
 	if err != nil {
 		return err
 	}
-	who, err := c.who(world)
-	if err != nil {
-		return err
-	}
-	typ, err := bridge.CheckResume(cfg, c.Type, who)
-	if err != nil {
+	who, unsaid := c.who(world)
+	typ, err := bridge.CheckResume(cfg, c.Type, replay.Who{By: cmp.Or(who.By, "somebody"), Why: c.Why})
+	switch {
+	case err != nil:
 		return usageError{err}
+	case unsaid != nil:
+		return unsaid
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, readLimit, errors.New("the brokers took too long"))
 	defer cancel()

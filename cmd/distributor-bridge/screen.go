@@ -15,8 +15,8 @@ import (
 	"golang.org/x/term"
 )
 
-// piped is how wide lines are where no terminal says how wide it is.
-const piped = 100
+// piped is how wide lines are where there is no terminal: nothing is cut there, so that it can be searched.
+const piped = 10_000
 
 // screen is where a command writes for people: as wide as the terminal, in colours only there, and only where nobody has
 // objected (NO_COLOR, TERM=dumb).

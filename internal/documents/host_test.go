@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -61,13 +62,16 @@ func TestHostDown(t *testing.T) {
 }
 
 func hostDown(t *testing.T, down http.HandlerFunc) {
-	asked, up := 0, false
+	var (
+		asked atomic.Int64
+		up    atomic.Bool
+	)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if up || strings.HasPrefix(r.Host, "fine") {
+		if up.Load() || strings.HasPrefix(r.Host, "fine") {
 			_, _ = io.WriteString(w, content)
 			return
 		}
-		asked++
+		asked.Add(1)
 		down(w, r)
 	}))
 	network := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
@@ -98,8 +102,8 @@ func hostDown(t *testing.T, down http.HandlerFunc) {
 		_, err := read(t, f, ref(content, "https://down.example.com/x"))
 		wantVerdict(t, err, outcome.Retrying, outcome.Temporary)
 	}
-	if asked != 5 || !f.Down()["down.example.com:443"] {
-		t.Errorf("asked %d times, want 5; down: %v", asked, f.Down())
+	if n := asked.Load(); n != 5 || !f.Down()["down.example.com:443"] {
+		t.Errorf("asked %d times, want 5; down: %v", n, f.Down())
 	}
 	began := time.Now()
 	for range 600 {
@@ -110,10 +114,10 @@ func hostDown(t *testing.T, down http.HandlerFunc) {
 			t.Fatalf("another host: %v", err)
 		}
 	}
-	if most := 5 + int(time.Since(began)/(10*time.Second)); asked > most || asked < 7 {
-		t.Errorf("asked %d times in %s", asked-5, time.Since(began))
+	if n, most := asked.Load(), 5+int64(time.Since(began)/(10*time.Second)); n > most || n < 7 {
+		t.Errorf("asked %d times in %s", n-5, time.Since(began))
 	}
-	up = true
+	up.Store(true)
 	time.Sleep(11 * time.Second)
 	for range 3 {
 		if _, err := read(t, f, ref(content, "https://down.example.com/x")); err != nil {

@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"distributor-bridge/internal/outcome"
+	"distributor-bridge/schemas"
 )
 
 // Filter chooses letters, and what is held: by any one of the values of each field that has some. Its zero value takes all.
@@ -22,6 +25,21 @@ type Filter struct {
 	Source    string   // of events
 	Since     time.Time
 	Until     time.Time // before it
+}
+
+// Reasons gives all reasons that a letter, or something held, can have.
+func Reasons() []string {
+	list := []string{
+		string(outcome.TooLarge), string(outcome.Undecodable), string(outcome.UnknownType), string(outcome.ForeignCommand),
+		string(outcome.NeverResolved), string(outcome.Temporary), string(outcome.Paused), string(outcome.StatusPending),
+	}
+	for _, set := range [][]schemas.Reason{schemas.WaitingReasons(), schemas.RejectedReasons(), schemas.UnresolvedReasons()} {
+		for _, r := range set {
+			list = append(list, string(r))
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // subject is what a Filter judges.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"distributor-bridge/internal/attempt"
 	"distributor-bridge/internal/outcome"
@@ -27,6 +28,8 @@ func (it *Item) recall(known map[string]*state.Record) {
 		it.is(IsClosed, "")
 	case last != nil && last.Round > it.Letter.Replays:
 		it.is(Pending, "it has just been given up again: its new letter is being written")
+	case it.Letter.Follow != "" && stillHeld(known, it):
+		it.is(Unknown, "it is still held: held resolve says what happened")
 	case last != nil && last.Intent != nil:
 		it.Forecast, it.Step = Unknown, last.Intent.Step
 		it.Note = "its replay repeats the call with the same key, or is unknown again: then held resolve"
@@ -42,7 +45,10 @@ func (it *Item) recall(known map[string]*state.Record) {
 // stillHeld says whether a follow-up that was given up as unknown stays beside its letter.
 func stillHeld(known map[string]*state.Record, it *Item) bool {
 	for _, r := range known {
-		if slices.ContainsFunc(r.Work, func(w attempt.Work) bool { return givenUp(w) && w.Event.Hash() == it.hash }) {
+		if slices.ContainsFunc(r.Work, func(w attempt.Work) bool {
+			follow, _, _ := strings.Cut(w.Follow, "/") // a letter has no more than that
+			return givenUp(w) && w.Event.Hash() == it.hash && (it.Letter.Follow == "" || follow == it.Letter.Follow)
+		}) {
 			return true
 		}
 	}

@@ -130,10 +130,16 @@ func (d *Desk) Prepare(ctx context.Context, q Query, edit *Edit) (*Batch, error)
 	if err := d.foresee(ctx, b, known); err != nil {
 		return nil, err
 	}
-	asked := slices.Contains(q.Reasons, string(outcome.NeverResolved)) || len(q.IDs) > 0
+	asked := func(reason outcome.Reason) bool { return slices.Contains(q.Reasons, string(reason)) || len(q.IDs) > 0 }
 	for i := range b.Items {
-		it := &b.Items[i]
-		it.Put = it.Forecast == Runs || it.Forecast == Overtaken || it.Forecast == Unknown && asked && !it.decided
+		switch it := &b.Items[i]; it.Forecast {
+		case Runs:
+			it.Put = true
+		case Overtaken: // of a conflict only a person can say which of the two is right
+			it.Put = it.Letter.Reason != outcome.Conflict || asked(outcome.Conflict)
+		case Unknown:
+			it.Put = asked(outcome.NeverResolved) && !it.decided
+		}
 	}
 	b.order()
 	return b, nil
@@ -183,7 +189,10 @@ func (it *Item) mend(ctx context.Context, contract *schemas.Contract, edit *Edit
 			it.is(Invalid, err.Error())
 			return
 		}
-		it.Mended = string(data) != string(l.Event.Data)
+		if it.Mended = string(data) != string(l.Event.Data); it.Mended && l.Follow != "" {
+			it.is(Invalid, "it is of a follow-up, which has no data to mend")
+			return
+		}
 		it.data, it.event.Data = data, data
 		value, headers := it.event.Binary()
 		if it.event, err = contract.Decode(value, headers); err != nil {
