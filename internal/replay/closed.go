@@ -117,6 +117,7 @@ func (l *Letter) again(w attempt.Work, hash string) bool {
 const (
 	followCredit = "credit" // of order.paid and order.credit_released
 	followWallet = "wallet" // of customer.verified
+	followTask   = "task"   // of position.redeemed and position.transferred
 )
 
 // granted says whether what the letter's event or follow-up wanted has been brought about: by another event, or by hand.
@@ -132,8 +133,10 @@ func granted(l *Letter, hash string, record func(key string) *state.Record) bool
 	credited := o.Order != nil && o.Order.CreditStatus == attempt.TaskSucceeded
 	_, wallet := c.Wallet(l.wanted.address)
 	switch {
-	case l.Follow == followCredit:
-		return credited
+	case l.Follow == followCredit: // its task has ended, one way or the other
+		return credited || o.Order != nil && o.Order.CreditStatus == attempt.TaskFailed
+	case l.Follow == followTask:
+		return o.Position != nil && (o.Position.Status == attempt.TaskSucceeded || o.Position.Status == attempt.TaskFailed)
 	case l.Follow == followWallet:
 		_, managed := c.Managed()
 		return wallet || l.wanted.address == "" && managed

@@ -106,6 +106,7 @@ func TestClosedBySomethingNewer(t *testing.T) {
 	w.die(w.event("credited", schemas.TypeOrderPaid, order("anna", "credited")), now, follow("credit"))
 	w.die(w.event("own-credit", schemas.TypeOrderPaid, order("anna", "own")), now, follow("credit"))
 	w.die(w.event("no-wallet", schemas.TypeCustomerVerified, `{"customer_id":"anna","tax":{}}`), now, follow("wallet"))
+	w.die(w.event("task-failed", schemas.TypePositionRedeemed, `{"customer_id":"anna","redemption_id":"failed"}`), now, follow("task"))
 	w.die(w.event("at-work", schemas.TypeOrderPaid, order("anna", "at-work")), now)
 	w.die(w.event("being-told", schemas.TypeOrderPaid, order("anna", "being-told")), now)
 	w.die(w.event("put-back", schemas.TypeOrderPaid, order("anna", "put-back")), now, conflict)
@@ -154,7 +155,7 @@ func TestClosedBySomethingNewer(t *testing.T) {
 		"other-wallet": replay.Open, "failed": replay.Open, "redeemed": replay.ClosedDone, "stranger": replay.Open,
 		"credited": replay.ClosedDone, "own-credit": replay.Open, "no-wallet": replay.Open, "at-work": replay.ClosedHeld,
 		"being-told": replay.Open, "put-back": replay.ClosedReplayed, "again-rejected": replay.Open, "mended": replay.ClosedReplayed,
-		"forsaken": replay.Open,
+		"forsaken": replay.Open, "task-failed": replay.ClosedDone,
 	}
 	got, newer := map[string]replay.Closed{}, 0
 	for _, l := range w.letters(replay.Query{All: true}) {
@@ -169,7 +170,7 @@ func TestClosedBySomethingNewer(t *testing.T) {
 	}
 	closed := names(w.letters(replay.Query{Closed: true}))
 	slices.Sort(closed)
-	if want := []string{"again", "at-work", "corrected", "credited", "held", "mended", "newer-tax", "put-back", "redeemed", "wallet"}; !slices.Equal(closed, want) {
+	if want := []string{"again", "at-work", "corrected", "credited", "held", "mended", "newer-tax", "put-back", "redeemed", "task-failed", "wallet"}; !slices.Equal(closed, want) {
 		t.Errorf("closed ones %q, want %q", closed, want)
 	}
 	if n := len(w.letters(replay.Query{})); n != 13 {

@@ -22,6 +22,14 @@ func (it *Item) recall(known map[string]*state.Record) {
 	if last != nil {
 		it.Round, it.follow, it.Answered = last.Round+1, last.Key, slices.Sorted(maps.Keys(last.Answers))
 	}
+	if last == nil && !it.Letter.fromInbox() {
+		for key, other := range known { // intake has no subject to hold it to
+			if key != it.Letter.Subject && (other.Knows(it.hash) || other.Rejection(it.hash, "") != nil) {
+				it.is(Invalid, "it was put back already, about "+key)
+				return
+			}
+		}
+	}
 	switch {
 	case last != nil && last.Closed: // since the letters were read
 		it.Letter.Closed = ClosedReplayed

@@ -215,3 +215,18 @@ func TestReplayWritesNothing(t *testing.T) {
 		t.Error("a command was written into another number of partitions")
 	}
 }
+
+// A letter of intake that was mended into one order's event, and put back, is not put back about another order.
+func TestForecastOfAnotherObject(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e := w.order("c", "right")
+	w.die(e, now, func(l *producer.Letter) {
+		l.Record.Topic, l.Record.Headers = "orders", l.Record.Headers[:len(l.Record.Headers)-1]
+	})
+	w.remember("c", map[string]*state.Record{"order/wrong": rejected(e, state.Rejection{Round: 1, Closed: true})})
+	b := w.prepare(replay.Query{}, nil)
+	if len(b.Items) != 1 || b.Items[0].Forecast != replay.Invalid || b.Items[0].Put || !strings.Contains(b.Items[0].Note, "order/wrong") {
+		t.Errorf("%+v", b.Items)
+	}
+}
