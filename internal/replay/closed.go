@@ -132,16 +132,8 @@ func granted(l *Letter, hash string, record func(key string) *state.Record) bool
 	}
 	credited := o.Order != nil && o.Order.CreditStatus == attempt.TaskSucceeded
 	_, wallet := c.Wallet(l.wanted.address)
-	switch {
-	case l.Follow == followCredit: // its task has ended, one way or the other
-		return credited || o.Order != nil && o.Order.CreditStatus == attempt.TaskFailed
-	case l.Follow == followTask:
-		return o.Position != nil && (o.Position.Status == attempt.TaskSucceeded || o.Position.Status == attempt.TaskFailed)
-	case l.Follow == followWallet:
-		_, managed := c.Managed()
-		return wallet || l.wanted.address == "" && managed
-	case l.Follow != "":
-		return false
+	if l.Follow != "" {
+		return followed(l, o, &c, wallet)
 	}
 	switch l.Type {
 	case schemas.TypeCustomerVerified, schemas.TypeCustomerUpdated:
@@ -156,6 +148,22 @@ func granted(l *Letter, hash string, record func(key string) *state.Record) bool
 		return credited
 	case schemas.TypePositionRedeemed, schemas.TypePositionTransferred:
 		return moved(o.Position, hash)
+	}
+	return false
+}
+
+// followed says whether what a follow-up was to bring about is there: of a task, that it has ended, one way or the other. wallet says
+// that the customer has the one that was wanted.
+func followed(l *Letter, o attempt.Object, c *attempt.Customer, wallet bool) bool {
+	ended := func(status string) bool { return status == attempt.TaskSucceeded || status == attempt.TaskFailed }
+	switch l.Follow {
+	case followCredit:
+		return o.Order != nil && ended(o.Order.CreditStatus)
+	case followTask:
+		return o.Position != nil && ended(o.Position.Status)
+	case followWallet:
+		_, managed := c.Managed()
+		return wallet || l.wanted.address == "" && managed
 	}
 	return false
 }

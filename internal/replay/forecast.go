@@ -22,13 +22,9 @@ func (it *Item) recall(known map[string]*state.Record) {
 	if last != nil {
 		it.Round, it.follow, it.Answered = last.Round+1, last.Key, slices.Sorted(maps.Keys(last.Answers))
 	}
-	if last == nil && !it.Letter.fromInbox() {
-		for key, other := range known { // intake has no subject to hold it to
-			if key != it.Letter.Subject && (other.Knows(it.hash) || other.Rejection(it.hash, "") != nil) {
-				it.is(Invalid, "it was put back already, about "+key)
-				return
-			}
-		}
+	if key := it.elsewhere(known); last == nil && key != "" {
+		it.is(Invalid, "it was put back already, about "+key)
+		return
 	}
 	switch {
 	case last != nil && last.Closed: // since the letters were read
@@ -48,6 +44,20 @@ func (it *Item) recall(known map[string]*state.Record) {
 	default:
 		it.Forecast = Runs
 	}
+}
+
+// elsewhere gives the subject about which a letter of intake was put back, if that is another one than it would be now: intake had no
+// subject to hold it to.
+func (it *Item) elsewhere(known map[string]*state.Record) string {
+	if it.Letter.fromInbox() {
+		return ""
+	}
+	for key, other := range known {
+		if key != it.Letter.Subject && (other.Knows(it.hash) || other.Rejection(it.hash, "") != nil) {
+			return key
+		}
+	}
+	return ""
 }
 
 // stillHeld says whether a follow-up that was given up as unknown stays beside its letter.
