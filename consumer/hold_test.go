@@ -359,3 +359,21 @@ func TestWaitingForNothing(t *testing.T) {
 		}
 	})
 }
+
+// A follow-up whose handler panics is given up like an event.
+func TestFollowUpPanics(t *testing.T) {
+	t.Parallel()
+	virtual(t, func(t *testing.T, w *world) {
+		d := newDesk(t, func(_ context.Context, run *attempt.Run, _ int) error {
+			run.Follow(attempt.KeyOrder("o1"), "status")
+			return nil
+		})
+		d.looks = func(context.Context, *attempt.Run, int) error { panic("a bug") }
+		w.start(d, true)
+		w.emit(w.order("c1", "o1", "e1"))
+		w.until("it is given up", func() bool { h, _ := w.letters(); return len(h) == 1 })
+		if n := d.tried("e1 status"); n != 5 {
+			t.Errorf("tried %d times, want 5", n)
+		}
+	})
+}

@@ -40,21 +40,7 @@ const foundCodes = "Exit codes: 0 shown; 1 failed or interrupted; 2 wrong use; 3
 
 // desk opens the desk, lets do read, and ends the progress bar before anything is shown.
 func (c reading) desk(ctx context.Context, world surroundings, do func(*replay.Desk) error) error {
-	cfg, err := c.load(world)
-	if err != nil {
-		return err
-	}
-	tell, end := progress(world, "reading")
-	defer end()
-	desk, err := bridge.OpenDesk(ctx, cfg, tell)
-	if err == nil {
-		defer desk.Close()
-		err = do(desk)
-	}
-	if err != nil && ctx.Err() != nil {
-		return errors.New("interrupted: not all was read, and nothing was changed")
-	}
-	return err
+	return interrupted(ctx, c.writing(ctx, world, do), "not all was read, and nothing was changed")
 }
 
 // writing opens the desk for a command that writes, and lets do tell what was written.

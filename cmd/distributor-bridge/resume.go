@@ -11,8 +11,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"distributor-bridge/internal/bridge"
 	"distributor-bridge/internal/replay"
+	"distributor-bridge/schemas"
 )
 
 // readLimit is how long brokers may take where all of state is read.
@@ -71,7 +71,11 @@ func (c *resumeCommand) Run(ctx context.Context, world surroundings) error {
 		return err
 	}
 	who, unsaid := c.who(world)
-	typ, err := bridge.CheckResume(cfg, c.Type, replay.Who{By: cmp.Or(who.By, "somebody"), Why: c.Why})
+	contract, err := schemas.New(cfg.TypesPrefix)
+	if err != nil {
+		return err
+	}
+	typ, err := replay.Check(contract, c.Type, replay.Who{By: cmp.Or(who.By, "somebody"), Why: c.Why})
 	switch {
 	case err != nil:
 		return usageError{err}
@@ -80,14 +84,16 @@ func (c *resumeCommand) Run(ctx context.Context, world surroundings) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, readLimit, errors.New("the brokers took too long"))
 	defer cancel()
-	done, err := bridge.Resume(ctx, cfg, typ, who)
-	if err != nil {
-		return fmt.Errorf("resume %s: %w", typ, err)
-	}
-	if c.JSON {
-		return json.NewEncoder(world.stdout).Encode(done)
-	}
-	return showResumed(world.stdout, done)
+	return c.writing(ctx, world, func(d *replay.Desk) error {
+		done, err := d.Resume(ctx, typ, who)
+		if err != nil {
+			return fmt.Errorf("resume %s: %w", typ, err)
+		}
+		if c.JSON {
+			return json.NewEncoder(world.stdout).Encode(done)
+		}
+		return showResumed(world.stdout, done)
+	})
 }
 
 func showResumed(out io.Writer, done replay.Resumed) error {

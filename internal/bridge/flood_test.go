@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"distributor-bridge/consumer"
-	"distributor-bridge/internal/bridge"
 	"distributor-bridge/internal/outcome"
 	"distributor-bridge/internal/replay"
 	"distributor-bridge/internal/sandbox"
@@ -110,10 +109,11 @@ func TestFloodStopsItself(t *testing.T) {
 		w.emit(event("late", schemas.TypeOrderPaid, emitted, order("p03", "late", 1)))
 		w.until("a later one is held, too", func() bool { return orderly.get("paused") == orders-50+1 })
 
+		d := w.desk()
 		resume := func(why string) (replay.Resumed, error) {
-			return bridge.Resume(context.Background(), w.cfg, schemas.TypeOrderPaid, replay.Who{By: "test", Why: why})
+			return d.Resume(context.Background(), schemas.TypeOrderPaid, replay.Who{By: "test", Why: why})
 		}
-		if _, err := bridge.Resume(context.Background(), w.cfg, schemas.TypeCustomerUpdated, replay.Who{By: "t", Why: "t"}); !errors.Is(err, replay.ErrNothing) {
+		if _, err := d.Resume(context.Background(), schemas.TypeCustomerUpdated, replay.Who{By: "t", Why: "t"}); !errors.Is(err, replay.ErrNothing) {
 			t.Errorf("resume of a type that has not paused: %v", err)
 		}
 		early, err := resume("too early")

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -194,4 +195,23 @@ func (c *Config) adminClient() (*kafka.Client, error) {
 		return nil, fmt.Errorf("connect to Kafka: %w", err)
 	}
 	return client, nil
+}
+
+// own says what is wrong with topics of the bridge's own.
+func (c *Config) own(ctx context.Context, client *kafka.Client, topics ...string) error {
+	have, err := client.Topics(ctx, topics...)
+	if err != nil {
+		return fmt.Errorf("look at the topics: %w", err)
+	}
+	var wrong []error
+	for _, topic := range topics {
+		switch info, exists := have[topic]; {
+		case !exists:
+			wrong = append(wrong, fmt.Errorf("topic %s does not exist: run distributor-bridge topics create", topic))
+		case info.Partitions != c.Topics.Partitions && topic != c.Topics.Names().Hints:
+			wrong = append(wrong, fmt.Errorf("topic %s has %d partitions, topics.partitions says %d: the number is fixed for ever",
+				topic, info.Partitions, c.Topics.Partitions))
+		}
+	}
+	return errors.Join(wrong...)
 }

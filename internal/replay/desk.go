@@ -36,7 +36,7 @@ var errSilent = errors.New("the brokers do not answer: are kafka.brokers, TLS an
 func (d *Desk) Open(ctx context.Context) error {
 	asking, cancel := context.WithTimeoutCause(ctx, d.cfg.Patience, errSilent)
 	defer cancel()
-	topics := []string{d.cfg.Results, d.cfg.DeadLetters, d.cfg.State}
+	topics := []string{d.cfg.Inbox, d.cfg.Results, d.cfg.DeadLetters, d.cfg.State}
 	have, err := d.cfg.Client.Topics(asking, topics...)
 	if err != nil {
 		if cause := context.Cause(asking); ctx.Err() == nil && errors.Is(cause, errSilent) {

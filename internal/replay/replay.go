@@ -95,8 +95,12 @@ func Check(contract *schemas.Contract, typ string, who Who) (string, error) {
 
 // Resume lets events of a type go on that has paused: it looks in state where, and writes the command to each partition of the
 // inbox. Where the type has not paused the error is ErrNothing. After another error the command may stand in some partitions.
-func Resume(ctx context.Context, cfg Config, typ string, who Who) (Resumed, error) {
-	pauses, err := Paused(ctx, cfg, typ)
+func (d *Desk) Resume(ctx context.Context, typ string, who Who) (Resumed, error) {
+	cfg := d.cfg
+	if err := d.fit(ctx); err != nil {
+		return Resumed{}, err
+	}
+	pauses, err := paused(ctx, cfg, typ)
 	switch {
 	case err != nil:
 		return Resumed{}, err
@@ -125,8 +129,8 @@ func Resume(ctx context.Context, cfg Config, typ string, who Who) (Resumed, erro
 // atOnce is how many partitions are read at a time.
 const atOnce = 4
 
-// Paused says in which partitions a type has paused, in their order. All of state is read for it.
-func Paused(ctx context.Context, cfg Config, typ string) ([]Pause, error) {
+// paused says in which partitions a type has paused, in their order. All of state is read for it.
+func paused(ctx context.Context, cfg Config, typ string) ([]Pause, error) {
 	starts, err := cfg.Client.StartOffset(ctx, cfg.State)
 	if err != nil {
 		return nil, fmt.Errorf("look at state: %w", err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"testing"
-	"time"
 
 	"distributor-bridge/consumer"
 	"distributor-bridge/internal/attempt"
@@ -97,48 +96,6 @@ func TestReplayOfTheForgotten(t *testing.T) {
 	}
 }
 
-// Commands that are delivered again, since nothing could be committed, do not act on what has come of the first time.
-func TestCommandsAboutCustomersAgain(t *testing.T) {
-	t.Parallel()
-	virtual(t, func(t *testing.T, w *world) {
-		waits := func(_ context.Context, run *attempt.Run, _ int) error {
-			if run.Event().ID == "slow" {
-				return outcome.Retry(outcome.ClassServer, true, nil)
-			}
-			return outcome.Wait(outcome.InvestorMissing, attempt.KeyCustomer)
-		}
-		d := newDesk(t, waits)
-		w.cfg.HoldAfter = 24 * time.Hour // the first event stays in its lane: nothing after it is committed
-		w.cfg.RetryFirst, w.cfg.RetryMost = time.Minute, time.Minute
-		m := w.start(d, true)
-		first := "c2"
-		for i := 0; w.partition(first) != w.partition("c1"); i++ {
-			first = "c2" + string(rune('a'+i))
-		}
-		w.emit(w.order(first, "o1", "slow"))
-		w.until("the slow one is under way", func() bool { return d.tried("slow") > 0 })
-		w.emit(w.order("c1", "o1", "e1"))
-		w.until("it waits", func() bool { return d.tried("e1") > 0 })
-		discard := schemas.CommandDiscard{By: "alex", Why: "gone", CustomerID: "c1", Object: "order/o1", Event: ref("e1")}
-		if !w.give(d, schemas.TypeCommandDiscard, discard) {
-			t.Fatal("not discarded")
-		}
-		w.until("it is given up", func() bool { h, _ := w.letters(); return len(h) == 1 })
-		w.replay("e1", 1, nil)
-		w.until("the replay waits", func() bool { return d.tried("e1") > 1 })
-		m.stop()
-		d2 := newDesk(t, waits)
-		w.start(d2, false)
-		w.until("the command is delivered again", func() bool {
-			return len(d2.told(func(r consumer.Report) bool { return r.Stage == consumer.StageCommand })) > 0
-		})
-		time.Sleep(time.Minute)
-		if h, _ := w.letters(); len(h) != 1 {
-			t.Errorf("%d dead letters, want 1: the replay goes on waiting", len(h))
-		}
-	})
-}
-
 // A follow-up that was put back and is in doubt again is not taken for one that another event has asked for.
 func TestReplayOfAFollowUpInDoubt(t *testing.T) {
 	t.Parallel()
@@ -169,48 +126,6 @@ func TestReplayOfAFollowUpInDoubt(t *testing.T) {
 		w.committed()
 		if n := len(d.told(func(r consumer.Report) bool { return r.Superseded })); n > 0 {
 			t.Error("a replay was taken for superseded")
-		}
-	})
-}
-
-// A follow-up that looks at a task is not discarded: others wait for the task's end, and nobody would see it.
-func TestDiscardOfARunningTask(t *testing.T) {
-	t.Parallel()
-	virtual(t, func(t *testing.T, w *world) {
-		d := newDesk(t, func(_ context.Context, run *attempt.Run, _ int) error {
-			p := run.Position(attempt.KeyRedemption("r1"))
-			p.Event, p.Digest, p.TaskID, p.Status = run.Event().Hash(), "d", "t", attempt.TaskProcessing
-			run.Follow(attempt.KeyRedemption("r1"), "task/redemption/r1")
-			return nil
-		})
-		d.looks = func(context.Context, *attempt.Run, int) error { return outcome.Wait(outcome.StatusPending, "") }
-		w.start(d, true)
-		w.emit(w.redeemed("c1", "r1", "e1"))
-		w.until("it is looked at", func() bool { return d.tried("e1 task/redemption/r1") > 0 })
-		event := ref("e1")
-		current := w.give(d, schemas.TypeCommandDiscard, schemas.CommandDiscard{
-			By: "alex", Why: "gone", CustomerID: "c1", Object: "redemption/r1", Event: event, FollowUp: "task/redemption/r1",
-		})
-		if current {
-			t.Error("it was discarded")
-		}
-	})
-}
-
-// A follow-up whose handler panics is given up like an event.
-func TestFollowUpPanics(t *testing.T) {
-	t.Parallel()
-	virtual(t, func(t *testing.T, w *world) {
-		d := newDesk(t, func(_ context.Context, run *attempt.Run, _ int) error {
-			run.Follow(attempt.KeyOrder("o1"), "status")
-			return nil
-		})
-		d.looks = func(context.Context, *attempt.Run, int) error { panic("a bug") }
-		w.start(d, true)
-		w.emit(w.order("c1", "o1", "e1"))
-		w.until("it is given up", func() bool { h, _ := w.letters(); return len(h) == 1 })
-		if n := d.tried("e1 status"); n != 5 {
-			t.Errorf("tried %d times, want 5", n)
 		}
 	})
 }
