@@ -27,10 +27,11 @@ func TestOnlyPostsFail(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		o.on.Store(false)
 		ended := time.Now()
-		if len(l.opened) == 0 {
+		opened := l.outages()
+		if len(opened) == 0 {
 			t.Fatal("the breaker did not open")
 		}
-		failed := o.after(l.opened[0])
+		failed := o.after(opened[0])
 		if n := busiest(failed); n > 10 || len(failed) > 5*60*2 {
 			t.Errorf("%d calls failed once it was noticed, %d within a second", len(failed), n)
 		}
@@ -41,9 +42,9 @@ func TestOnlyPostsFail(t *testing.T) {
 		}
 		l.await(2 * time.Minute)
 		m.stop()
-		t.Logf("%d failed, opened %d times, %d held", len(failed), len(l.opened), l.held)
-		if l.held > l.count()/10 {
-			t.Errorf("%d were held, of %d", l.held, l.count())
+		t.Logf("%d failed, opened %d times, %d held", len(failed), len(l.outages()), l.holds())
+		if held := l.holds(); held > l.count()/10 {
+			t.Errorf("%d were held, of %d", held, l.count())
 		}
 		l.audit()
 	})
@@ -91,7 +92,7 @@ func oneRefused(t *testing.T, n int, every, settle, late time.Duration) {
 	}
 	time.Sleep(settle)
 	left := l.left(time.Now().Add(-late))
-	t.Logf("%d of %d are late, opened %d times, %d held, %d refused", len(left), l.count(), l.outages(), l.held,
+	t.Logf("%d of %d are late, opened %d times, %d held, %d refused", len(left), l.count(), len(l.outages()), l.holds(),
 		w.posts("create_investment", http.StatusForbidden))
 	if len(left) > 0 {
 		t.Errorf("%d of %d events are late that need nothing that is refused", len(left), l.count())

@@ -189,11 +189,18 @@ func (l *load) count() int {
 	return len(l.emitted)
 }
 
-// outages gives how often the breaker opened.
-func (l *load) outages() int {
+// outages gives when the breaker opened.
+func (l *load) outages() []time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.opened)
+	return slices.Clone(l.opened)
+}
+
+// holds gives how often something was held as retrying.
+func (l *load) holds() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.held
 }
 
 // left gives the events that were emitted before t and have not ended.
@@ -317,14 +324,15 @@ func TestOutage(t *testing.T) {
 				if name == "403 for all" {
 					times = 5 // now and then a call is tried: the permission may be missing for the probe alone
 				}
-				if n := len(l.opened); n == 0 || n > times || l.opened[0].Sub(began) > c.opens {
-					t.Fatalf("the outage began at %s, the breaker opened at %s: want at most %d times, within %s", began, l.opened, times, c.opens)
+				opened := l.outages()
+				if n := len(opened); n == 0 || n > times || opened[0].Sub(began) > c.opens {
+					t.Fatalf("the outage began at %s, the breaker opened at %s: want at most %d times, within %s", began, opened, times, c.opens)
 				}
-				if n := busiest(c.outage.after(l.opened[0].Add(inFlight))); n > 1 {
+				if n := busiest(c.outage.after(opened[0].Add(inFlight))); n > 1 {
 					t.Errorf("%d requests within a second while the breaker is open", n)
 				}
-				if l.held > c.held {
-					t.Errorf("%d were held", l.held)
+				if held := l.holds(); held > c.held {
+					t.Errorf("%d were held", held)
 				}
 				l.audit()
 			})
@@ -348,7 +356,7 @@ func TestStopInOutage(t *testing.T) {
 				o.on.Store(true)
 				for _, after := range []time.Duration{5 * time.Second, time.Minute} {
 					time.Sleep(after)
-					began, open := time.Now(), l.outages() > 0
+					began, open := time.Now(), len(l.outages()) > 0
 					m.stop()
 					if took := time.Since(began); took > w.cfg.Rules.Drain || open && took > 2*time.Second {
 						t.Errorf("stopping took %s", took)
@@ -382,7 +390,7 @@ func TestOneCustomerFails(t *testing.T) {
 		if left := l.left(time.Now().Add(-2 * time.Second)); !slices.Equal(left, []string{"e7"}) {
 			t.Errorf("late: %v", left)
 		}
-		if len(l.opened) > 0 {
+		if len(l.outages()) > 0 {
 			t.Error("the breaker opened")
 		}
 		w.api.Clear()

@@ -60,8 +60,8 @@ func TestRetryAfter(t *testing.T) {
 		if late.calls < 40*limit*7/10 || late.refused*20 > late.calls {
 			t.Errorf("%d calls, %d refused, in 40 s at %d a second", late.calls, late.refused, limit)
 		}
-		if all := count(w.api.Calls(), began, time.Now(), time.Second); l.held > all.refused { // follow-ups are
-			t.Errorf("%d were held, and %d refused", l.held, all.refused)
+		if all := count(w.api.Calls(), began, time.Now(), time.Second); l.holds() > all.refused { // follow-ups are
+			t.Errorf("%d were held, and %d refused", l.holds(), all.refused)
 		}
 		l.audit()
 	})
@@ -88,8 +88,8 @@ func TestMembersShareRate(t *testing.T) {
 		if late.calls-late.refused < 40*limit*7/10 || late.refused*20 > late.calls {
 			t.Errorf("%d calls, %d refused, in 40 s at %d a second", late.calls, late.refused, limit)
 		}
-		if all := count(w.api.Calls(), began, time.Now(), time.Second); l.held > all.refused { // follow-ups are
-			t.Errorf("%d were held, and %d refused", l.held, all.refused)
+		if all := count(w.api.Calls(), began, time.Now(), time.Second); l.holds() > all.refused { // follow-ups are
+			t.Errorf("%d were held, and %d refused", l.holds(), all.refused)
 		}
 		l.audit()
 	})
@@ -155,8 +155,8 @@ func TestThrottledToken(t *testing.T) {
 				if strings.Contains(w.log.String(), "refuses calls for their rate") {
 					t.Error("the rate of calls was cut, although the API refused none")
 				}
-				if l.held > 0 {
-					t.Errorf("%d were held", l.held)
+				if l.holds() > 0 {
+					t.Errorf("%d were held", l.holds())
 				}
 				l.audit()
 			})
