@@ -18,6 +18,10 @@ import (
 //
 // One request is under way to a broker, and what comes meanwhile gathers: measured, always two or three are no faster, and
 // make 0.20 and 0.25 requests an event of 0.15. But after patience the next one goes, lest all wait for one slow partition.
+//
+// The more records a request carried, the later is the next (gathering): where thousands are written a second, each waits some
+// milliseconds for others, and a batch holds many of one partition, which costs broker and client little more than one. Where few
+// are, none waits.
 type combiner struct {
 	spawn  func(*queue)   // runs a sender's goroutine with the Client's lifetime
 	cancel func()         // ends that lifetime
@@ -32,14 +36,15 @@ type combiner struct {
 type queue struct {
 	leader  int32
 	waiting []*parcel
-	busy    int         // requests under way: senders that are not idle
-	last    time.Time   // when the last of them went
-	senders int         // goroutines that empty the queue
-	idle    int         // how many of them wait for work
-	roused  bool        // one of them has been told, and has not looked yet
-	work    sync.Cond   // of mu: there is some, or the combiner is closed
-	again   *time.Timer // rouses when patience ends
-	armed   bool        // again is set
+	busy    int           // requests under way: senders that are not idle
+	last    time.Time     // when the last of them went
+	gather  time.Duration // after which the next one may
+	senders int           // goroutines that empty the queue
+	idle    int           // how many of them wait for work
+	roused  bool          // one of them has been told, and has not looked yet
+	work    sync.Cond     // of mu: there is some, or the combiner is closed
+	again   *time.Timer   // rouses when patience ends
+	armed   bool          // again is set
 }
 
 // parcel is the place of one batch in a request.
@@ -61,6 +66,10 @@ const (
 	requestBytes = 1 << 20
 	// patience is how long the next request waits for the one under way.
 	patience = 5 * time.Millisecond
+	// gathering is how much later the next request goes for each record of the one before, and gatherMost the most: from 5,000
+	// records a second on they add up to the latter, below they come to nothing.
+	gathering  = 200 * time.Microsecond
+	gatherMost = 10 * time.Millisecond
 	// sendersPerBroker is how many requests may be under way to one broker.
 	sendersPerBroker = 4
 )
@@ -124,12 +133,20 @@ func (cb *combiner) patienceEnds(q *queue) {
 	cb.rouse(q)
 }
 
-func (q *queue) mayGo() bool { return q.busy == 0 || time.Since(q.last) >= patience }
+func (q *queue) mayGo() bool { return time.Since(q.last) >= q.wait() }
+
+// wait is how long after the last request the next one goes.
+func (q *queue) wait() time.Duration {
+	if q.busy == 0 {
+		return q.gather
+	}
+	return max(q.gather, patience)
+}
 
 func (q *queue) arm() {
 	if !q.armed {
 		q.armed = true
-		q.again.Reset(time.Until(q.last.Add(patience)))
+		q.again.Reset(time.Until(q.last.Add(q.wait())))
 	}
 }
 
@@ -171,7 +188,7 @@ func (cb *combiner) take(q *queue) []*parcel {
 
 // load has the batches made, and gives the parcels that have one. What would be too much for a request waits again.
 func (cb *combiner) load(q *queue, parcels []*parcel) []*parcel {
-	var size int
+	var size, records int
 	loaded := parcels[:0]
 	for i, p := range parcels {
 		if size >= requestBytes {
@@ -183,9 +200,13 @@ func (cb *combiner) load(q *queue, parcels []*parcel) []*parcel {
 		}
 		if p.lane.load(p) {
 			size += len(p.batch)
+			records += len(p.calls)
 			loaded = append(loaded, p)
 		}
 	}
+	cb.mu.Lock()
+	q.gather = min(time.Duration(records)*gathering, gatherMost)
+	cb.mu.Unlock()
 	return loaded
 }
 
