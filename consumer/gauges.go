@@ -18,7 +18,7 @@ type gauges struct {
 
 	assigned, owned, lanes, heldEvents, heldAge                          *prometheus.Desc
 	windowRecords, windowBytes, lag, oldest, stateObjects, paused, types *prometheus.Desc
-	heldFull                                                             *prometheus.Desc
+	heldFull, unresolved                                                 *prometheus.Desc
 }
 
 func newGauges(e *Engine) *gauges {
@@ -35,6 +35,8 @@ func newGauges(e *Engine) *gauges {
 		"something held is due.", "state")
 	g.heldEvents = desc("held_events", "Events and follow-ups that cannot finish now, by reason.", "reason")
 	g.heldAge = desc("held_oldest_age_seconds", "Time since the oldest of them was held.", "reason")
+	g.unresolved = desc("unresolved_events", "Of these, the ones of which nobody knows whether they happened: a person has to look "+
+		"(distributor-bridge held list --verdict unknown).")
 	g.windowRecords = desc("window_records", "Inbox records that were taken, from the first on that is not done.", "partition")
 	g.windowBytes = desc("window_bytes", "Memory that the records take which were taken and are not done.", "partition")
 	g.paused = desc("window_full", "1 while the window is so full that nothing is fetched.", "partition")
@@ -70,7 +72,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	tell(g.owned, float64(len(owned)))
 	now := time.Now()
 	lanes := map[string]int{"working": 0, "ready": 0, "gated": 0, "paused": 0, "resting": 0}
-	all, halted := held{}, map[string]int{}
+	all, halted := held{reasons: map[string]heldReason{}}, map[string]int{}
 	for _, typ := range eventTypes {
 		halted[typ] = 0
 	}
@@ -97,7 +99,8 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	for state, n := range lanes {
 		tell(g.lanes, float64(n), state)
 	}
-	for reason, h := range all {
+	tell(g.unresolved, float64(all.unresolved))
+	for reason, h := range all.reasons {
 		tell(g.heldEvents, float64(h.count), reason)
 		if !h.since.IsZero() {
 			tell(g.heldAge, max(0, now.Sub(h.since).Seconds()), reason)
@@ -146,19 +149,29 @@ func (p *partition) view(now time.Time, lanes map[string]int) view {
 	return v
 }
 
-// held counts held events by reason, with the time since which the oldest is.
-type held map[string]struct {
+// held counts held events by reason, and those that are unknown.
+type held struct {
+	reasons    map[string]heldReason
+	unresolved int
+}
+
+type heldReason struct {
 	count int
-	since time.Time
+	since time.Time // of the oldest
 }
 
 // add counts what a customer has. Records in a store are never changed, so they can be looked at beside the lane.
-func (h held) add(p *partition, customer string) {
+func (h *held) add(p *partition, customer string) {
 	for _, e := range p.store.Live(customer) { // among them is all that is held
 		r := e.Record
 		for i := range r.Work {
-			if w := &r.Work[i]; w.Held != outcome.Done {
-				h.count(reasonOf(w), 1, w.Since)
+			w := &r.Work[i]
+			if w.Held == outcome.Done {
+				continue
+			}
+			h.count(reasonOf(w), 1, w.Since)
+			if w.Held == outcome.Unresolved {
+				h.unresolved++
 			}
 		}
 		if n := len(r.Behind); n > 0 {
@@ -174,11 +187,11 @@ func reasonOf(w *attempt.Work) string {
 	return string(w.Reason)
 }
 
-func (h held) count(reason string, n int, since time.Time) {
-	of := h[reason]
+func (h *held) count(reason string, n int, since time.Time) {
+	of := h.reasons[reason]
 	of.count += n
 	if !since.IsZero() && (of.since.IsZero() || since.Before(of.since)) {
 		of.since = since
 	}
-	h[reason] = of
+	h.reasons[reason] = of
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"distributor-bridge/internal/attempt"
@@ -20,7 +21,7 @@ const intakeSuffix = "-intake"
 type Intake struct {
 	cfg   Config
 	inbox *kafka.Producer
-	lag   lag
+	lag   *lag
 }
 
 // NewIntake starts nothing. It appends through inbox, which the caller closes after Run.
@@ -48,7 +49,7 @@ func (in *Intake) session(ctx context.Context, a *kafka.Assignment) error {
 	defer release()
 	f := in.cfg.Client.Fetcher(kafka.FetcherConfig{ReadCommitted: true})
 	defer f.Close()
-	defer in.lag.Reset() // others' from now on, perhaps
+	defer in.lag.forget()
 	for topic, partitions := range a.Partitions {
 		starts, err := in.cfg.Client.StartOffset(ctx, topic)
 		if err != nil {
@@ -61,8 +62,14 @@ func (in *Intake) session(ctx context.Context, a *kafka.Assignment) error {
 				offset = starts[number]
 			}
 			f.Set(tp, offset)
+			in.lag.at(tp, offset)
 		}
 	}
+	looks, end := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { in.lag.watch(looks, in.cfg.Client) })
+	defer watching.Wait()
+	defer end()
 	for {
 		fetched, err := f.Poll(ctx)
 		if err != nil {

@@ -39,6 +39,8 @@ type numbers struct {
 	done     prometheus.Histogram
 	restores prometheus.Histogram
 	attempts prometheus.Gauge
+	opening  prometheus.Gauge
+	retries  map[outcome.Class]prometheus.Counter
 
 	rebalances prometheus.Counter
 	fenced     prometheus.Counter
@@ -83,6 +85,11 @@ func newNumbers(r prometheus.Registerer) *numbers {
 			Namespace: namespace, Name: "attempts_in_flight",
 			Help: "Handlers at work: each has at most one call of the API in flight.",
 		})),
+		opening: register(r, prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: namespace, Name: "partitions_restoring",
+			Help: "Inbox partitions whose state is being taken over, or waits for its turn to be.",
+		})),
+		retries:    map[outcome.Class]prometheus.Counter{},
 		rebalances: counter("rebalances_total", "Generations of the inbox group that this member was in.").WithLabelValues(),
 		fenced: counter("partitions_fenced_total",
 			"Partitions that were dropped because another owner had taken their state over.").WithLabelValues(),
@@ -108,6 +115,10 @@ func newNumbers(r prometheus.Registerer) *numbers {
 	letters := counter("dead_letters_total", "Events that were given up, by reason.", "reason")
 	for _, reason := range rejections {
 		n.dead[reason] = letters.WithLabelValues(string(reason))
+	}
+	retries := counter("retries_total", "Attempts at events and follow-ups that are to be repeated, by what was observed.", "class")
+	for _, class := range outcome.Classes() {
+		n.retries[class] = retries.WithLabelValues(string(class))
 	}
 	commits := counter("commits_total", "Commits of inbox offsets, by whether they were acknowledged.", "result")
 	n.commits[true], n.commits[false] = commits.WithLabelValues("done"), commits.WithLabelValues("failed")
@@ -185,6 +196,13 @@ func (n *numbers) report(r Report) {
 		if c := n.dead[r.Error.Reason]; c != nil {
 			c.Inc()
 		}
+	}
+}
+
+// retried counts an attempt that is to be repeated.
+func (n *numbers) retried(class outcome.Class) {
+	if c := n.retries[class]; c != nil {
+		c.Inc()
 	}
 }
 

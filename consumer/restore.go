@@ -31,6 +31,8 @@ var errAnew = errors.New("the inbox was made anew, or truncated")
 // take takes the partition over, its state restored, and finds out where to go on in the inbox.
 func (l *life) take(ctx context.Context) (*partition, error) {
 	e := l.session.engine
+	e.numbers.opening.Inc()
+	defer e.numbers.opening.Dec()
 	leave, err := e.opening.enter(ctx)
 	if err != nil {
 		return nil, err

@@ -237,6 +237,7 @@ func (p *partition) attempt(work context.Context, t *task) error {
 		unknown.Verdict, unknown.Reason = outcome.Unresolved, outcome.Failing
 		return p.hold(work, t, run, &unknown)
 	}
+	p.numbers.retried(v.Class)
 	t.wroteIn(run)
 	turned := p.turnedAway(v)
 	if t.fresh() && turned { // nothing is charged, and nothing held

@@ -30,6 +30,8 @@ type Bridge struct {
 	client    *kafka.Client
 	api       *distributor.Client
 	gate      *gate
+	calls     *calls
+	hinted    *hinted
 	results   *kafka.Producer
 	inbox     *kafka.Producer
 	hints     *kafka.Producer // nil where no hints are taken
@@ -48,9 +50,9 @@ func New(cfg Config) (*Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	gate, calls := newGate(&cfg), cfg.apiConfig()
-	calls.Before, calls.Ended = gate.before, gate.ended
-	api, err := distributor.New(calls)
+	gate, calls, connect := newGate(&cfg), newCalls(), cfg.apiConfig()
+	connect.Before, connect.Ended, connect.Observe = gate.before, gate.ended, calls.observe
+	api, err := distributor.New(connect)
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
@@ -76,7 +78,7 @@ func New(cfg Config) (*Bridge, error) {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	b := &Bridge{
-		cfg: cfg, client: client, api: api, gate: gate, documents: fetcher,
+		cfg: cfg, client: client, api: api, gate: gate, calls: calls, hinted: newHinted(), documents: fetcher,
 		results: client.Producer(kafka.ProducerConfig{MaxBatchBytes: cfg.Topics.MaxMessageBytes + roomForHeaders}),
 		inbox:   client.Producer(kafka.ProducerConfig{MaxBatchBytes: cfg.Topics.MaxMessageBytes}),
 	}

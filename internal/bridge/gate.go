@@ -35,7 +35,7 @@ func newGate(cfg *Config) *gate {
 	g := &gate{
 		pace: pace.New(pace.Config{Ceiling: cfg.Rules.CallsPerSecond, Log: cfg.Log}),
 		probes: prometheus.NewCounter(prometheus.CounterOpts{
-			Namespace: "distributor_bridge", Name: "breaker_probes_total", Help: "Probes of the API while the breaker was open.",
+			Namespace: namespace, Name: "breaker_probes_total", Help: "Probes of the API while the breaker was open.",
 		}),
 	}
 	g.breaker = breaker.New(breaker.Config{

@@ -1,26 +1,32 @@
 package bridge
 
 import (
+	"cmp"
 	"errors"
+	"runtime"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"distributor-bridge/internal/breaker"
+	"distributor-bridge/internal/webhook"
 )
 
-// numbers gives what the gate and the documents' hosts tell, for the registry.
+// namespace is what the names of all numbers begin with.
+const namespace = "distributor_bridge"
+
+// numbers gives what all but the engine and intake tell, for the registry.
 func (b *Bridge) numbers() []prometheus.Collector {
 	g := b.gate
-	all := []prometheus.Collector{
-		g.probes,
+	all := append(b.ofCalls(),
+		g.probes, b.hinted.all, b.built(),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: "distributor_bridge", Name: "calls_per_second_limit",
+			Namespace: namespace, Name: "calls_per_second_limit",
 			Help: "Calls a second that this member allows itself, by configuration or as learned from refusals; +Inf if there is no limit.",
 		}, g.pace.Rate),
-	}
+	)
 	for _, s := range []breaker.State{breaker.Closed, breaker.Open, breaker.Slow} {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: "distributor_bridge", Name: "breaker_state",
+			Namespace: namespace, Name: "breaker_state",
 			Help: "1 for the state that the breaker before the API is in: closed (all may work), open (it is only probed), slow " +
 				"(beginning again).",
 			ConstLabels: prometheus.Labels{"state": s.String()},
@@ -28,13 +34,41 @@ func (b *Bridge) numbers() []prometheus.Collector {
 	}
 	for host := range b.documents.Down() {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: "distributor_bridge", Name: "document_host_down",
+			Namespace: namespace, Name: "document_host_down",
 			Help:        "1 while documents of this host cannot be had: it is asked for one of them now and then.",
 			ConstLabels: prometheus.Labels{"host": host},
 		}, func() float64 { return one(b.documents.Down()[host]) }))
 	}
 	return all
 }
+
+// built tells what this program was built from.
+func (b *Bridge) built() prometheus.Collector {
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "build_info", Help: "1, for the program's version and the Go release that it was built with.",
+		ConstLabels: prometheus.Labels{"version": cmp.Or(b.cfg.Version, "unknown"), "go_version": runtime.Version()},
+	})
+	info.Set(1)
+	return info
+}
+
+// hinted counts the provider's hints by how they were answered.
+type hinted struct {
+	by  map[webhook.Answer]prometheus.Counter
+	all *prometheus.CounterVec
+}
+
+func newHinted() *hinted {
+	h := &hinted{by: map[webhook.Answer]prometheus.Counter{}, all: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Name: "hints_total", Help: "Hints of the provider that this member was sent, by how they were answered.",
+	}, []string{"result"})}
+	for _, a := range webhook.Answers() {
+		h.by[a] = h.all.WithLabelValues(string(a))
+	}
+	return h
+}
+
+func (h *hinted) answered(a webhook.Answer) { h.by[a].Inc() }
 
 func one(is bool) float64 {
 	if is {

@@ -82,7 +82,7 @@ func (b *Bridge) takeHints(ctx context.Context) (serve func(context.Context) err
 	if w.Listen == "" {
 		return func(context.Context) error { return nil }, nil
 	}
-	cfg := webhook.Config{Write: b.topicOfHints().Write, PerSecond: float64(w.PerSecond), Log: b.cfg.Log}
+	cfg := webhook.Config{Write: b.topicOfHints().Write, Answered: b.hinted.answered, PerSecond: float64(w.PerSecond), Log: b.cfg.Log}
 	if w.Token != "" {
 		token := secretFrom(w.Token, w.TokenFile, b.cfg.Log)
 		cfg.Tokens = func() []string { return longEnough(strings.Fields(token.get())) }

@@ -92,6 +92,19 @@ func (c *Client) Close() {
 	c.transport.CloseIdleConnections()
 }
 
+// InFlight gives how many calls have a place among Config.MaxInFlight now: those that wait in Config.Before or for a token too.
+func (c *Client) InFlight() int { return len(c.places) }
+
+// Authorize gets a token, if there is none that can be used; calls do so by themselves. Its error is a verdict, and says why there
+// is none. Asked again and again it makes no more fetches than calls would.
+func (c *Client) Authorize(ctx context.Context) error {
+	_, err := c.tokens.get(ctx, time.Now().Add(c.cfg.Timeouts.Call))
+	return err
+}
+
+// TokenFetched gives when the last token was asked for that was got, be it still in use or not; the zero time if none ever was.
+func (c *Client) TokenFetched() time.Time { return c.tokens.fetched() }
+
 type sendBeforeKey struct{}
 
 // SendBefore gives a context under which a call is not sent after t: a call that had to wait for a token or for a

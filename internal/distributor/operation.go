@@ -36,8 +36,21 @@ var (
 	opTransfer                = operation{"get_transfer", http.MethodGet, "transfers/{id}/"}
 )
 
-// tokenOperation is the name of a token's fetch in Call.Operation.
-const tokenOperation = "token"
+// TokenOperation is the name of a token's fetch in Call.Operation.
+const TokenOperation = "token"
+
+// Operations gives all names that Call.Operation can have.
+func Operations() []string {
+	names := []string{TokenOperation}
+	for _, o := range []operation{
+		opUploadDocument, opCreateInvestor, opInvestor, opPatchInvestor, opCreateIdentification, opCreateBenefitingPersons,
+		opCreateManagedWallet, opCreateGenericWallet, opCreateInvestment, opInvestment, opCreateCredit, opCredit,
+		opCreateRedemption, opRedemption, opCreateTransfer, opTransfer,
+	} {
+		names = append(names, o.name)
+	}
+	return names
+}
 
 // String gives the operation's words for an error: what was tried.
 func (o operation) String() string { return strings.ReplaceAll(o.name, "_", " ") }

@@ -31,6 +31,7 @@ type tokens struct {
 	current atomic.Pointer[grant]
 
 	mu      sync.Mutex     // guards all below
+	got     time.Time      // when the last token was asked for that was got
 	failure *outcome.Error // how the last fetch ended
 	retryAt time.Time      // no fetch before then
 	delay   *backoff.ExponentialBackOff
@@ -221,8 +222,14 @@ func (t *tokens) keep(token *oauth2.Token, start time.Time) {
 		expires: start.Add(life - min(5*time.Second, life/10)), // it has to last for the way to the API
 		refresh: start.Add(life - min(t.cfg.RefreshAhead, life/4)),
 	})
-	t.failure, t.retryAt = nil, time.Time{}
+	t.got, t.failure, t.retryAt = start, nil, time.Time{}
 	t.delay.Reset()
+}
+
+func (t *tokens) fetched() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.got
 }
 
 // fail remembers a failure. The caller holds mu.
@@ -239,7 +246,7 @@ func (t *tokens) observe(start time.Time, err *outcome.Error) {
 	if t.cfg.Observe == nil {
 		return
 	}
-	call := Call{Operation: tokenOperation, Method: http.MethodPost, Status: http.StatusOK, Duration: time.Since(start)}
+	call := Call{Operation: TokenOperation, Method: http.MethodPost, Status: http.StatusOK, Duration: time.Since(start)}
 	if err != nil {
 		call.Status, call.Class = err.Status, err.Class
 	}

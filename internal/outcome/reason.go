@@ -80,6 +80,14 @@ const (
 	ClassInternal     Class = "internal"     // the bridge's own fault, or an error without a verdict
 )
 
+// Classes gives all classes.
+func Classes() []Class {
+	return []Class{
+		ClassEvent, ClassNotSent, ClassNoAnswer, ClassServer, ClassInFlight, ClassThrottled, ClassUnauthorized, ClassEndpoint,
+		ClassClient, ClassContract, ClassDocument, ClassUnknown, ClassInternal,
+	}
+}
+
 // Clean gives s if it looks like a machine-readable word (letters, digits and . _ - [ ], at most 64 bytes), else "".
 // The API's field names and codes pass through it, so that no text of a third party, and with it no personal data,
 // reaches a log, a header or a result.

@@ -33,6 +33,8 @@ type Config struct {
 	Tokens func() []string
 	// Client is asked for if the provider authenticates with OAuth client credentials: the token endpoint is then served, too.
 	Client *Client
+	// Answered, if set, is told how each request for a hint was answered.
+	Answered func(Answer)
 	// PerSecond is how many hints are taken: default 50, in bursts of twice as many. More are told to come later.
 	PerSecond float64
 	// Limit is how long a hint may take to become durable: default 5 s. The provider repeats one that was not taken.
@@ -40,6 +42,21 @@ type Config struct {
 
 	Log zerolog.Logger
 }
+
+// Answer is how a hint was answered.
+type Answer string
+
+// The answers.
+const (
+	Taken        Answer = "taken"        // it is durable
+	Unauthorized Answer = "unauthorized" // nothing proved who sent it
+	Throttled    Answer = "throttled"    // there were too many: it is repeated later
+	Invalid      Answer = "invalid"      // it says of no investment that it has changed
+	Failed       Answer = "failed"       // it could not be made durable: it is repeated
+)
+
+// Answers gives all of them.
+func Answers() []Answer { return []Answer{Taken, Unauthorized, Throttled, Invalid, Failed} }
 
 // Paths that New serves.
 const (
@@ -83,20 +100,27 @@ func New(cfg Config) (http.Handler, error) {
 // hint answers 204 once the hint is durable. Whoever sends garbage, or nothing that proves who it is, learns no more than
 // that.
 func (h *webhook) hint(w http.ResponseWriter, r *http.Request) {
+	answer := h.answer(w, r)
+	if h.cfg.Answered != nil {
+		h.cfg.Answered(answer)
+	}
+}
+
+func (h *webhook) answer(w http.ResponseWriter, r *http.Request) Answer {
 	if !h.permitted(r) {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		refuse(w, http.StatusUnauthorized, "a bearer token is needed")
-		return
+		return Unauthorized
 	}
 	if !h.limit.Allow() {
 		w.Header().Set("Retry-After", "1")
 		refuse(w, http.StatusTooManyRequests, "too many hints")
-		return
+		return Throttled
 	}
 	hint, err := read(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err.Error())
-		return
+		return Invalid
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.Limit)
 	defer cancel()
@@ -104,9 +128,10 @@ func (h *webhook) hint(w http.ResponseWriter, r *http.Request) {
 		h.cfg.Log.Warn().Err(err).Stringer("investment", hint.InvestmentID).Msg("a hint could not be written: the provider repeats it")
 		w.Header().Set("Retry-After", "5")
 		refuse(w, http.StatusServiceUnavailable, "not taken, repeat it")
-		return
+		return Failed
 	}
 	w.WriteHeader(http.StatusNoContent)
+	return Taken
 }
 
 // read gives the hint of a body; what the provider adds one day is no error. An error quotes nothing of it.
