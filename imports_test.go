@@ -23,6 +23,7 @@ var policy = []row{
 	{"internal/kafka", nothing},
 	{"internal/config", nothing},
 	{"internal/ops", nothing},
+	{"internal/server", nothing},
 	{"internal/heap", nothing}, // for programs only: it is about the whole process
 	{"internal/webhook", only("internal/kafka")},
 
@@ -51,7 +52,8 @@ var policy = []row{
 	// Wiring, and the programs. Test doubles are linked in one of them only.
 	{"internal/bridge", only("schemas", "handlers", "consumer", "producer",
 		"internal/outcome", "internal/kafka", "internal/config", "internal/ops", "internal/attempt", "internal/distributor",
-		"internal/documents", "internal/state", "internal/replay", "internal/webhook", "internal/breaker", "internal/pace")},
+		"internal/documents", "internal/state", "internal/replay", "internal/webhook", "internal/breaker", "internal/pace",
+		"internal/server")},
 	{"cmd/distributor-bridge", only("internal/bridge", "internal/heap", "internal/config", "internal/replay", "schemas")},
 	{"cmd/distributor-sandbox", anything},
 }

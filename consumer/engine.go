@@ -21,6 +21,7 @@ type Engine struct {
 	opening limiter // how many partitions are taken over at once
 
 	successes successes
+	vitals    vitals
 
 	mu      sync.Mutex           // guards what follows
 	stores  map[int]*state.Store // of partitions that are or were owned, to be kept over a rebalance
@@ -59,6 +60,9 @@ func (e *Engine) Run(ctx context.Context) error {
 // calls in flight end, commit, give the partitions back.
 func (e *Engine) session(ctx context.Context, a *kafka.Assignment) error {
 	e.numbers.rebalances.Inc()
+	ending, over := e.vitals.begin()
+	defer over()
+	defer context.AfterFunc(ctx, ending)()
 	numbers := a.Partitions[e.cfg.Inbox]
 	e.keep(numbers)
 	if err := e.fits(ctx); err != nil {
@@ -77,13 +81,14 @@ func (e *Engine) session(ctx context.Context, a *kafka.Assignment) error {
 	for _, l := range s.lives {
 		lives.Go(func() { l.run(take, work) })
 	}
-	over := make(chan struct{})
+	drained := make(chan struct{})
 	others.Go(func() { s.fetch(take) })
 	others.Go(func() { s.watch(take) })
-	others.Go(func() { s.lost(over, cut) })
+	others.Go(func() { s.lost(drained, cut) })
 	<-take.Done()
+	ending()
 	lives.Wait()
-	close(over)
+	close(drained)
 	others.Wait()
 	if cause := context.Cause(take); ctx.Err() == nil && final(cause) {
 		return cause

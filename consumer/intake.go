@@ -22,6 +22,8 @@ type Intake struct {
 	cfg   Config
 	inbox *kafka.Producer
 	lag   *lag
+
+	vitals vitals
 }
 
 // NewIntake starts nothing. It appends through inbox, which the caller closes after Run.
@@ -42,6 +44,9 @@ func (in *Intake) Run(ctx context.Context) error {
 // session takes in what the topics of one generation hold: append, acknowledged, then commit. A crash in between
 // appends again; the engine knows the repeat by its identity.
 func (in *Intake) session(ctx context.Context, a *kafka.Assignment) error {
+	ending, over := in.vitals.begin()
+	defer over()
+	defer context.AfterFunc(ctx, ending)()
 	for _, topic := range a.Missing {
 		in.cfg.Log.Warn().Str("topic", topic).Msg("upstream topic does not exist: it is left out and looked for again")
 	}

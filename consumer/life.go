@@ -23,6 +23,8 @@ type life struct {
 	number  int
 	taken   int // how often it was, in this session
 
+	once sync.Once // it was taken over for the first time, or cannot be
+
 	mu sync.Mutex // guards at
 	at *partition // nil while it is not owned
 }
@@ -38,6 +40,15 @@ func (l *life) set(p *partition) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.at = p
+}
+
+// settled takes note that the partition was taken over, or stands still until a person does something.
+func (l *life) settled() {
+	l.once.Do(func() {
+		if l.session.untaken.Add(-1) == 0 {
+			l.session.engine.vitals.all()
+		}
+	})
 }
 
 // Pauses between giving a partition up and taking it again.
@@ -62,6 +73,7 @@ func (l *life) run(take, root context.Context) {
 			return
 		case errors.Is(err, errAnew):
 			log.Error().Err(err).Msg("the partition stands still")
+			l.settled() // a member that is never ready would keep a new release from mending it
 			<-take.Done()
 			return
 		}
@@ -126,6 +138,7 @@ func (l *life) flow(take, root context.Context, p *partition) error {
 	defer release()
 	next := p.next // before others know p
 	l.set(p)
+	l.settled()
 	l.session.fetcher.Set(p.source.tp, next)
 	var committing sync.WaitGroup
 	committing.Go(func() { p.commitEvery(take, l.session.a) })

@@ -60,7 +60,7 @@ type partition struct {
 	moved   time.Time // when an offset was done last, or the first was taken, or the inbox was told to have no more
 	worked  bool      // something was done
 	lost    bool      // what comes next is not in the inbox any more: the partition stands still
-	over    bool      // run has ended
+	over    time.Time // since when run is ending, or has ended; zero: it goes on
 	failed  error     // the first failure: the partition is to be given up
 
 	investments map[uuid.UUID]whose // that are followed: see hint.go
@@ -97,7 +97,7 @@ func newPartition(cfg *Config, number int, store *state.Store, next int64) *part
 func (p *partition) deliver(got kafka.Fetched) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.over {
+	if !p.over.IsZero() {
 		return
 	}
 	if got.From != p.next {
@@ -206,7 +206,7 @@ func (p *partition) run(take, work context.Context, stop, cut func()) error {
 	<-take.Done()
 
 	p.mu.Lock()
-	p.spawn, p.over = nil, true
+	p.spawn, p.over = nil, time.Now()
 	p.timer.Stop()
 	p.mu.Unlock()
 	p.workers.Wait()

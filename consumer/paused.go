@@ -76,7 +76,7 @@ func (p *partition) admit(l *lane) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.over:
+	case !p.over.IsZero():
 		return false
 	case l.running:
 		l.called = true // it is about to wait

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"distributor-bridge/internal/kafka"
@@ -17,6 +18,7 @@ type session struct {
 	places    *places
 	following *places
 	lives     map[int]*life
+	untaken   atomic.Int64            // of them, those that were not taken over yet
 	end       context.CancelCauseFunc // ends the session, for a reason
 }
 
@@ -34,6 +36,10 @@ func newSession(e *Engine, a *kafka.Assignment, numbers []int, end context.Cance
 	}
 	for _, number := range numbers {
 		s.lives[number] = &life{session: s, number: number}
+	}
+	s.untaken.Store(int64(len(numbers)))
+	if len(numbers) == 0 { // there are more members than partitions
+		e.vitals.all()
 	}
 	return s
 }

@@ -19,13 +19,15 @@ var (
 func (s *session) watch(ctx context.Context) {
 	e := s.engine
 	for {
-		pause(ctx, min(e.cfg.Stuck, e.cfg.Stall)/4)
+		e.vitals.turn()
+		pause(ctx, e.watchEvery())
 		if ctx.Err() != nil {
 			return
 		}
 		s.ends(ctx)
 		now := time.Now()
 		for _, p := range s.owned() {
+			e.vitals.turn()
 			if p.failure() != nil {
 				continue // it is being given up
 			}
@@ -39,6 +41,9 @@ func (s *session) watch(ctx context.Context) {
 		}
 	}
 }
+
+// watchEvery is how often the watchdog comes round.
+func (e *Engine) watchEvery() time.Duration { return min(e.cfg.Stuck, e.cfg.Stall) / 4 }
 
 // ends asks where the inbox ends, for all partitions: those that are not fetched do not learn it, be it that their window
 // is full, be it that fetching hangs.

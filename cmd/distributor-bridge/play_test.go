@@ -42,6 +42,7 @@ func play(ts *testscript.TestScript, neg bool, args []string) {
 		"DISTRIBUTOR_API_BASE_URL=" + server.URL + "/api/external",
 	}
 	ts.Check(config.Load(&cfg, ts.MkAbs("config.yaml"), environ, envPrefix))
+	cfg.Ops.Listen = ""
 	cfg.Group.Name = ts.Getenv("PREFIX") + "group"
 	if args[0] == "down" {
 		server.Close()

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/mattn/go-isatty"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/rs/zerolog"
 
 	"distributor-bridge/internal/bridge"
@@ -26,6 +28,8 @@ loses nothing either: what was not committed is done again, with the same keys.
 
 Several members with the same configuration share the work.
 
+At ops.listen (:9090 by default) it serves /livez, /readyz and /metrics.
+
 The topics have to exist: see topics create. Logs go to standard error, as JSON, or readable on a terminal (log.format).`
 }
 
@@ -39,6 +43,8 @@ func (c *runCommand) Run(ctx context.Context, world surroundings) error {
 	if !heap.Told(world.environ) {
 		defer heap.Room(cfg.HeapRoom())()
 	}
+	cfg.Registry = prometheus.NewRegistry()
+	cfg.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	b, err := bridge.New(cfg)
 	if err != nil {
 		return err

@@ -29,6 +29,7 @@ topics:
   replication: 1
   min_insync_replicas: 1
 api: {base_url: "http://127.0.0.1:1/api", client_id: me, client_secret: hunter2}
+ops: {listen: ""}
 `
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -282,5 +282,6 @@ func benchConfig(prefix string, partitions int) bridge.Config {
 	cfg.Topics.Replication, cfg.Topics.MinInsyncReplicas = 1, 1
 	cfg.Group.Name = prefix + "bridge"
 	cfg.API.ClientID, cfg.API.ClientSecret = "bench", "bench"
+	cfg.Ops.Listen = ""
 	return cfg
 }

@@ -27,6 +27,7 @@ func (r *trial) memberConfig(secretFile string) bridge.Config {
 	cfg.Offerings = map[string]bridge.Offering{offering: {Campaign: upCampaign, Product: upProduct}}
 	cfg.Rules.Lease, cfg.Rules.Drain = c.Session/2, 10*time.Second
 	cfg.Rules.PollInterval, cfg.Rules.MaxInFlight = 500*time.Millisecond, c.InFlight
+	cfg.Ops.Listen = "" // members share a machine
 	return cfg
 }
 
@@ -49,12 +50,13 @@ api:
 offerings:
   %s: {campaign: %q, product: %q}
 rules: {lease: %s, drain: %s, poll_interval: %s, max_in_flight: %d}
+ops: {listen: %q}
 log: {level: info, format: json}
 `, strings.Join(cfg.Kafka.Brokers, `", "`), cfg.Group.Name, cfg.Group.Session, cfg.Group.Heartbeat, cfg.Group.Rebalance,
 		strings.Join(cfg.Topics.Upstream, `", "`), cfg.Topics.Prefix, cfg.Topics.Partitions, cfg.Topics.Replication,
 		cfg.Topics.MinInsyncReplicas, cfg.API.BaseURL, cfg.API.ClientID, cfg.API.ClientSecretFile, cfg.API.Timeouts.Call,
 		cfg.API.Timeouts.FirstByte, cfg.API.Timeouts.Token, offering, cfg.Offerings[offering].Campaign,
-		cfg.Offerings[offering].Product, cfg.Rules.Lease, cfg.Rules.Drain, cfg.Rules.PollInterval, cfg.Rules.MaxInFlight)
+		cfg.Offerings[offering].Product, cfg.Rules.Lease, cfg.Rules.Drain, cfg.Rules.PollInterval, cfg.Rules.MaxInFlight, cfg.Ops.Listen)
 	return os.WriteFile(file, []byte(text), 0o600)
 }
 

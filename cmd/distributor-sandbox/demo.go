@@ -175,6 +175,7 @@ func (s *stage) configure(log zerolog.Logger) {
 	cfg := bridge.Default()
 	cfg.Kafka.Brokers = s.broker.Addrs()
 	cfg.Topics.Upstream = upstreamTopics
+	cfg.Ops.Listen = ""
 	cfg.Topics.Partitions, cfg.Topics.Replication, cfg.Topics.MinInsyncReplicas = 3, 1, 1
 	cfg.API.BaseURL = s.api + sandbox.Base
 	cfg.API.ClientID, cfg.API.ClientSecret = id, config.Secret(secret)

@@ -182,6 +182,7 @@ func (c *UpCmd) tell(t terminal, dir string, cfg bridge.Config, own bool) error 
 		"",
 		s.bold("The bridge, in another terminal"),
 		fold("  ", "go run ./cmd/distributor-bridge run", "--config "+file),
+		"  curl http://" + cfg.Ops.Listen + "/readyz     # and /livez, /metrics",
 		"",
 		s.bold("Events, and what becomes of them"),
 		"  " + emit,

@@ -10,6 +10,9 @@ import (
 	"distributor-bridge/internal/bridge"
 )
 
+// upOps is where the bridge serves health and metrics: on this machine only.
+const upOps = "127.0.0.1:9090"
+
 // upConfig is the configuration of a bridge for broker and API.
 func upConfig(brokers []string, api, secretFile string) bridge.Config {
 	cfg := bridge.Default()
@@ -18,6 +21,7 @@ func upConfig(brokers []string, api, secretFile string) bridge.Config {
 	cfg.Topics.Replication, cfg.Topics.MinInsyncReplicas = 1, 1
 	cfg.API.BaseURL, cfg.API.ClientID, cfg.API.ClientSecretFile = api, upClient, secretFile
 	cfg.Offerings = map[string]bridge.Offering{offering: {Campaign: upCampaign, Product: upProduct}}
+	cfg.Ops.Listen = upOps
 	hasten(&cfg)
 	return cfg
 }
@@ -80,11 +84,14 @@ rules:
   drain: %s              # shorter than group.rebalance
   lease: %s               # shorter than group.session
   poll_interval: %s    # the sandbox is quick
+
+ops:                      # a second bridge needs another one: DISTRIBUTOR_OPS_LISTEN=127.0.0.1:9091
+  listen: %q
 `, strings.Join(cfg.Kafka.Brokers, `", "`), g.Session, g.Heartbeat, g.Rebalance,
 		strings.Join(cfg.Topics.Upstream, ", "), cfg.Topics.Replication, cfg.Topics.MinInsyncReplicas,
 		cfg.API.BaseURL, cfg.API.ClientID, cfg.API.ClientSecretFile, limits.Call, limits.FirstByte, limits.Token,
 		offering, cfg.Offerings[offering].Campaign, cfg.Offerings[offering].Product,
-		rules.Drain, rules.Lease, rules.PollInterval)
+		rules.Drain, rules.Lease, rules.PollInterval, cfg.Ops.Listen)
 	if w := cfg.Webhooks; w.Listen != "" {
 		text += fmt.Sprintf("\nwebhooks:                 # of the API; on this machine they need no TLS\n  listen: %q\n  token_file: %q\n",
 			w.Listen, w.TokenFile)

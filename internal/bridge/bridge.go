@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
@@ -19,6 +20,7 @@ import (
 	"distributor-bridge/internal/distributor"
 	"distributor-bridge/internal/documents"
 	"distributor-bridge/internal/kafka"
+	"distributor-bridge/internal/ops"
 	"distributor-bridge/internal/outcome"
 	"distributor-bridge/producer"
 	"distributor-bridge/schemas"
@@ -38,6 +40,8 @@ type Bridge struct {
 	intake    *consumer.Intake
 	engine    *consumer.Engine
 	documents *documents.Fetcher
+	progress  progress
+	pulse     ops.Pulse
 }
 
 // New puts a bridge together. It starts nothing and connects to nothing. A wrong configuration is an error that names all
@@ -45,6 +49,9 @@ type Bridge struct {
 func New(cfg Config) (*Bridge, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
+	}
+	if cfg.Registry == nil {
+		cfg.Registry = prometheus.NewRegistry()
 	}
 	contract, err := schemas.New(cfg.TypesPrefix)
 	if err != nil {
@@ -128,25 +135,45 @@ func (c *Config) offerings() map[string]handlers.Offering {
 // Run works until ctx ends, then lets what is in hand come to its end, at most for Rules.Drain. It returns early with an
 // error that no new try can mend. A Bridge runs once.
 func (b *Bridge) Run(ctx context.Context) error {
-	defer b.close()
-	if err := b.ready(ctx); err != nil {
-		return err
-	}
 	unregister, err := b.register()
 	defer unregister()
 	if err != nil {
-		return fmt.Errorf("register the breaker's numbers: %w", err)
+		b.close()
+		return fmt.Errorf("register the numbers: %w", err)
 	}
+	served, err := b.serveOps(ctx)
+	if err != nil {
+		b.close()
+		return err
+	}
+	defer served()
+	defer b.close()
+	stopping := context.AfterFunc(ctx, func() { b.progress.stopping.Store(true) })
+	defer stopping()
+	if err := b.ready(ctx); err != nil {
+		return err
+	}
+	b.progress.brokers.Store(true)
 	takeHints, err := b.takeHints(ctx)
 	if err != nil {
 		return err
 	}
+	return b.work(ctx, takeHints)
+}
+
+// work runs all stages until ctx ends, or one of them has an error.
+func (b *Bridge) work(ctx context.Context, takeHints func(context.Context) error) error {
 	stages, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, func() { b.progress.stopping.Store(true) })()
+	loop := func(name string, run func(context.Context) error) {
+		stages.Go(func() error { return b.pulse.Run(ctx, name, run) })
+	}
+	loop("hints", func(ctx context.Context) error { b.followHints(ctx); return nil })
+	loop("intake", b.intake.Run)
+	loop("inbox", b.engine.Run)
+	loop("breaker", func(ctx context.Context) error { b.gate.breaker.Run(ctx); return nil })
 	stages.Go(func() error { return takeHints(ctx) })
-	stages.Go(func() error { b.followHints(ctx); return nil })
-	stages.Go(func() error { return b.intake.Run(ctx) })
-	stages.Go(func() error { return b.engine.Run(ctx) })
-	stages.Go(func() error { b.gate.breaker.Run(ctx); return nil })
+	stages.Go(func() error { b.authorize(ctx); return nil })
 	return stages.Wait()
 }
 

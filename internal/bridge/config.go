@@ -36,6 +36,7 @@ type Config struct {
 	Documents Documents           `koanf:"documents"`
 	Webhooks  Webhooks            `koanf:"webhooks"`
 	Rules     Rules               `koanf:"rules"`
+	Ops       Ops                 `koanf:"ops"`
 	Logging   Logging             `koanf:"log"`
 
 	// The rest cannot be configured: it is for programs that embed a bridge, such as tests and the demo.
@@ -45,19 +46,24 @@ type Config struct {
 	// APIDial opens connections to the API; nil is the network.
 	APIDial func(ctx context.Context, network, address string) (net.Conn, error) `koanf:"-"`
 	// WebhookListen opens the listener of webhooks.listen; nil is the network.
-	WebhookListen func(ctx context.Context, network, address string) (net.Listener, error) `koanf:"-"`
+	WebhookListen Listen `koanf:"-"`
+	// OpsListen opens the listener of ops.listen; nil is the network.
+	OpsListen Listen `koanf:"-"`
 	// AllowPrivateDocuments lets links to documents lead to private and loopback addresses.
 	AllowPrivateDocuments bool `koanf:"-"`
 	// Log takes the log; the zero value is silent.
 	Log zerolog.Logger `koanf:"-"`
-	// Registry is where the numbers are to be found, all beginning with distributor_bridge_; nil: nowhere. One that runs two
-	// bridges at a time cannot hold both.
-	Registry prometheus.Registerer `koanf:"-"`
+	// Registry is where the numbers are to be found, all beginning with distributor_bridge_, and what ops.listen serves; nil: one of
+	// the bridge's own. One that runs two bridges at a time cannot hold both.
+	Registry *prometheus.Registry `koanf:"-"`
 	// Report is told what became of each event and follow-up, by many goroutines; it must not wait.
 	Report func(consumer.Report) `koanf:"-"`
 	// Version of the program, for dead letters.
 	Version string `koanf:"-"`
 }
+
+// Listen opens a listener, as net.ListenConfig does.
+type Listen func(ctx context.Context, network, address string) (net.Listener, error)
 
 // Kafka says how to reach the brokers.
 type Kafka struct {
@@ -281,6 +287,15 @@ type Flood struct {
 	Within time.Duration `koanf:"within"`
 }
 
+// Ops says where health and metrics are served, by plain HTTP and to whoever asks: they hold no secrets and no personal data, but
+// are for probes and Prometheus alone.
+type Ops struct {
+	// Listen is host:port, or :port for all addresses; "" serves nothing.
+	Listen string `koanf:"listen"`
+	// Pprof serves profiles, too. Whoever can reach the address can slow the program down by them.
+	Pprof bool `koanf:"pprof"`
+}
+
 // Logging says what is written to standard error.
 type Logging struct {
 	// Level is debug, info, warn or error.
@@ -329,6 +344,7 @@ func Default() Config {
 			Lease: 10 * time.Second, CommitEvery: time.Second, Drain: 25 * time.Second,
 			FinalStatuses: []string{"DELIVERED", "KYC_INSUFFICIENT"}, CreditAt: "PAID",
 		},
+		Ops:     Ops{Listen: ":9090"},
 		Logging: Logging{Level: "info", Format: "auto"},
 	}
 }

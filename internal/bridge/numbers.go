@@ -77,12 +77,9 @@ func one(is bool) float64 {
 	return 0
 }
 
-// register makes the numbers known to the registry, if there is one, until unregister is called.
+// register makes the numbers known to the registry until unregister is called.
 func (b *Bridge) register() (unregister func(), err error) {
 	r := b.cfg.Registry
-	if r == nil {
-		return func() {}, nil
-	}
 	var errs []error
 	all := b.numbers()
 	for _, c := range all {

@@ -149,6 +149,7 @@ func (w *world) config(brokers []string) bridge.Config {
 	cfg.Rules.PollInterval = 100 * time.Millisecond
 	cfg.Rules.Retry.Initial = 50 * time.Millisecond
 	cfg.Log = zerolog.New(w.log).Level(zerolog.DebugLevel)
+	cfg.Ops.Listen = "" // tests of it have their own
 	return cfg
 }
 

@@ -9,11 +9,12 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// strangers is the log of the server that takes webhooks: what went wrong with connections and requests before a handler, or in it.
+// strangers is the log of a server: what went wrong with connections and requests before a handler, or in it.
 // Anybody can make it write: a line a second is kept, and how many were not. What could be personal is left out: addresses, and
 // the value of a panic.
 type strangers struct {
-	log zerolog.Logger
+	log   zerolog.Logger
+	where string // webhooks or ops
 
 	mu     sync.Mutex // guards what follows
 	next   time.Time  // when a line may be kept
@@ -37,7 +38,7 @@ func (s *strangers) Write(line []byte) (int, error) {
 	s.next = now.Add(time.Second)
 	text := panicked.ReplaceAllString(string(line), "$1 a client\n$2")
 	text = address.ReplaceAllString(text, "$1 a client: ")
-	s.log.Warn().Str("said", strings.TrimSpace(text)).Int("more", s.missed).Msg("webhooks: the server has trouble with a client")
+	s.log.Warn().Str("said", strings.TrimSpace(text)).Int("more", s.missed).Msg(s.where + ": the server has trouble with a client")
 	s.missed = 0
 	return len(line), nil
 }
