@@ -60,6 +60,12 @@ const (
 	becauseStalled = "stalled"
 )
 
+// What the watchdog does about it.
+const (
+	curePartition = "partition" // the partition is taken anew
+	cureRejoin    = "rejoin"    // the group is joined anew
+)
+
 // newNumbers makes the numbers, and registers them if there is a registry. Who registers them again, as a program does that
 // runs an engine anew, goes on counting the same.
 func newNumbers(r prometheus.Registerer) *numbers {
@@ -125,6 +131,9 @@ func newNumbers(r prometheus.Registerer) *numbers {
 	for _, reason := range []string{becauseFenced, becauseFailed, becauseStuck, becauseStalled} {
 		n.retaken.WithLabelValues(reason)
 	}
+	n.cures.WithLabelValues(becauseStuck, curePartition)
+	n.cures.WithLabelValues(becauseStalled, curePartition)
+	n.cures.WithLabelValues(becauseStalled, cureRejoin)
 	return n
 }
 

@@ -33,7 +33,7 @@ func (s *session) watch(ctx context.Context) {
 			}
 			s.peek(ctx, p)
 			if since := p.longest(now); since > e.cfg.Stuck {
-				e.numbers.cured(becauseStuck, "partition")
+				e.numbers.cured(becauseStuck, curePartition)
 				p.fail(fmt.Errorf("%w: %s", errStuck, since.Round(time.Second)))
 				continue
 			}
@@ -82,15 +82,15 @@ func (s *session) unstall(p *partition, now time.Time) {
 		return
 	}
 	e.stalled(p.number, was+1)
-	cure := "partition"
+	cure := curePartition
 	if was%2 == 1 {
-		cure = "rejoin"
+		cure = cureRejoin
 	}
 	e.numbers.cured(becauseStalled, cure)
 	e.cfg.Log.Error().Int("partition", p.number).Dur("without_progress_ms", h.idle).Int64("offset", h.offset).
 		Str("customer", h.customer).Str("at", h.at).Dur("since_ms", h.since).Int("window", h.window).Int64("lag", h.lag).
 		Str("cure", cure).Msg("watchdog: there is work, and none of it gets done")
-	if cure == "rejoin" {
+	if cure == cureRejoin {
 		s.end(errRejoin)
 		return
 	}
