@@ -240,3 +240,29 @@ func TestFollowUps(t *testing.T) {
 		}
 	})
 }
+
+// While the inbox takes nothing, upstream's lag is told as it grows, and not as it was when that began.
+func TestIntakeLagGrows(t *testing.T) {
+	t.Parallel()
+	virtual(t, func(t *testing.T, w *world) {
+		registry := w.counted()
+		w.start(nil, true)
+		w.emit(w.linked("c1", "before"))
+		w.until("it is taken in", func() bool { return w.number(registry, "events_total", "stage", "intake", "outcome", "taken") == 1 })
+		var cures []func()
+		for p := range int32(partitions) {
+			cures = append(cures, w.faulty(kmsg.Produce, w.cfg.Inbox, p, kerr.NotLeaderForPartition))
+		}
+		for i := range 10 {
+			w.emit(w.linked("c1", fmt.Sprint("stands ", i)))
+			time.Sleep(time.Minute)
+			if n := w.number(registry, "intake_lag_records"); n != float64(i+1) {
+				t.Errorf("after %d events the lag is %v", i+1, n)
+			}
+		}
+		for _, cure := range cures {
+			cure()
+		}
+		w.until("all are taken in", func() bool { return w.number(registry, "intake_lag_records") == 0 })
+	})
+}

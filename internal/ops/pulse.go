@@ -59,7 +59,7 @@ func (p *Pulse) Stuck() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var stuck []string
-	if since := time.Since(p.last); !p.last.IsZero() && since > lateAfter {
+	if since := time.Since(p.last); !p.last.IsZero() && since > lookEvery+lateAfter {
 		stuck = append(stuck, fmt.Sprintf("watchdog: it has not come round for %s", since.Round(time.Second)))
 	}
 	return append(append(stuck, p.ended...), p.found...)
