@@ -104,6 +104,13 @@ func newNumbers(r prometheus.Registerer) *numbers {
 		events:  map[reported]prometheus.Counter{}, dead: map[outcome.Reason]prometheus.Counter{},
 		commits: map[bool]prometheus.Counter{},
 	}
+	n.count(counter)
+	return n
+}
+
+// count makes all counters that have labels: as many as there can be, so that nobody looks for them later, and a first event is an
+// increase that alerts can see.
+func (n *numbers) count(counter func(name, help string, labels ...string) *prometheus.CounterVec) {
 	events := counter("events_total", "Events and follow-ups by what became of them in one go; those of intake likewise.",
 		"stage", "type", "outcome")
 	for _, typ := range eventTypes {
@@ -134,7 +141,6 @@ func newNumbers(r prometheus.Registerer) *numbers {
 	n.cures.WithLabelValues(becauseStuck, curePartition)
 	n.cures.WithLabelValues(becauseStalled, curePartition)
 	n.cures.WithLabelValues(becauseStalled, cureRejoin)
-	return n
 }
 
 // outcomesOf gives the words that a stage's events can be counted by.

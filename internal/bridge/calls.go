@@ -65,7 +65,7 @@ func newCalls() *calls {
 		}, []string{"operation"}),
 		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Name: "token_fetches_total",
-			Help: "Fetches of a token: done, refused (client ID, secret or scopes are wrong, or the address), or failed (no answer, or not now).",
+			Help: "Fetches of a token: done, refused (wrong client ID, secret, scopes or address), or failed (no answer, or not now).",
 		}, []string{"result"}),
 	}
 	for _, operation := range distributor.Operations() {

@@ -234,7 +234,9 @@ func TestDrainIsTold(t *testing.T) {
 func TestOpsListener(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newPipes(t, sandbox.Config{})
-		inUse := func(context.Context, string, string) (net.Listener, error) { return nil, errors.New("address already in use") }
+		inUse := func(context.Context, string, string) (net.Listener, error) {
+			return nil, errors.New("address already in use")
+		}
 		m := w.start(func(cfg *bridge.Config) { cfg.Ops.Listen, cfg.OpsListen = ":9090", inUse })
 		<-m.done
 		if m.err == nil || !strings.Contains(m.err.Error(), "ops.listen: address already in use") {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -18,39 +19,37 @@ type operation struct {
 }
 
 var (
-	opUploadDocument          = operation{"upload_document", http.MethodPost, "documents/"}
-	opCreateInvestor          = operation{"create_investor", http.MethodPost, "investors/"}
-	opInvestor                = operation{"get_investor", http.MethodGet, "investors/{id}/"}
-	opPatchInvestor           = operation{"patch_investor", http.MethodPatch, "investors/{id}/"}
-	opCreateIdentification    = operation{"create_identification", http.MethodPost, "investors/{id}/identifications/"}
-	opCreateBenefitingPersons = operation{"create_benefiting_persons", http.MethodPost, "investors/{id}/benefiting-persons/"}
-	opCreateManagedWallet     = operation{"create_managed_wallet", http.MethodPost, "investors/{id}/wallets/eth-managed/"}
-	opCreateGenericWallet     = operation{"create_generic_wallet", http.MethodPost, "investors/{id}/wallets/eth-generic/"}
-	opCreateInvestment        = operation{"create_investment", http.MethodPost, "investments/"}
-	opInvestment              = operation{"get_investment", http.MethodGet, "investments/{id}/"}
-	opCreateCredit            = operation{"create_credit", http.MethodPost, "investments/{id}/credits/"}
-	opCredit                  = operation{"get_credit", http.MethodGet, "investments/{id}/credits/{id}/"}
-	opCreateRedemption        = operation{"create_redemption", http.MethodPost, "redemptions/"}
-	opRedemption              = operation{"get_redemption", http.MethodGet, "redemptions/{id}/"}
-	opCreateTransfer          = operation{"create_transfer", http.MethodPost, "transfers/"}
-	opTransfer                = operation{"get_transfer", http.MethodGet, "transfers/{id}/"}
+	opUploadDocument          = declare("upload_document", http.MethodPost, "documents/")
+	opCreateInvestor          = declare("create_investor", http.MethodPost, "investors/")
+	opInvestor                = declare("get_investor", http.MethodGet, "investors/{id}/")
+	opPatchInvestor           = declare("patch_investor", http.MethodPatch, "investors/{id}/")
+	opCreateIdentification    = declare("create_identification", http.MethodPost, "investors/{id}/identifications/")
+	opCreateBenefitingPersons = declare("create_benefiting_persons", http.MethodPost, "investors/{id}/benefiting-persons/")
+	opCreateManagedWallet     = declare("create_managed_wallet", http.MethodPost, "investors/{id}/wallets/eth-managed/")
+	opCreateGenericWallet     = declare("create_generic_wallet", http.MethodPost, "investors/{id}/wallets/eth-generic/")
+	opCreateInvestment        = declare("create_investment", http.MethodPost, "investments/")
+	opInvestment              = declare("get_investment", http.MethodGet, "investments/{id}/")
+	opCreateCredit            = declare("create_credit", http.MethodPost, "investments/{id}/credits/")
+	opCredit                  = declare("get_credit", http.MethodGet, "investments/{id}/credits/{id}/")
+	opCreateRedemption        = declare("create_redemption", http.MethodPost, "redemptions/")
+	opRedemption              = declare("get_redemption", http.MethodGet, "redemptions/{id}/")
+	opCreateTransfer          = declare("create_transfer", http.MethodPost, "transfers/")
+	opTransfer                = declare("get_transfer", http.MethodGet, "transfers/{id}/")
 )
+
+// operations are the names of all of them.
+var operations []string
+
+func declare(name, method, path string) operation {
+	operations = append(operations, name)
+	return operation{name, method, path}
+}
 
 // TokenOperation is the name of a token's fetch in Call.Operation.
 const TokenOperation = "token"
 
 // Operations gives all names that Call.Operation can have.
-func Operations() []string {
-	names := []string{TokenOperation}
-	for _, o := range []operation{
-		opUploadDocument, opCreateInvestor, opInvestor, opPatchInvestor, opCreateIdentification, opCreateBenefitingPersons,
-		opCreateManagedWallet, opCreateGenericWallet, opCreateInvestment, opInvestment, opCreateCredit, opCredit,
-		opCreateRedemption, opRedemption, opCreateTransfer, opTransfer,
-	} {
-		names = append(names, o.name)
-	}
-	return names
-}
+func Operations() []string { return append(slices.Clone(operations), TokenOperation) }
 
 // String gives the operation's words for an error: what was tried.
 func (o operation) String() string { return strings.ReplaceAll(o.name, "_", " ") }
