@@ -26,10 +26,10 @@ var metrics = map[string]string{
 	"api_calls_total": "operation,status", "attempts_in_flight": "", "breaker_probes_total": "", "breaker_state": "state",
 	"build_info": "go_version,version", "calls_per_second_limit": "", "commits_total": "result", "dead_letters_total": "reason",
 	"document_host_down": "host", "event_to_result_seconds": "", "events_total": "outcome,stage,type", "held_events": "reason",
-	"held_full": "partition", "held_oldest_age_seconds": "reason", "hints_total": "result", "inbox_lag_records": "partition",
+	"held_full": "partition", "held_oldest_age_seconds": "reason", "hints_total": "result", "inbox_lag_records": "partition", "inbox_partitions": "",
 	"inbox_to_done_seconds": "", "intake_lag_records": "partition,topic", "lanes": "state", "oldest_event_age_seconds": "partition",
 	"partitions_assigned": "", "partitions_fenced_total": "", "partitions_owned": "", "partitions_restoring": "",
-	"partitions_retaken_total": "reason", "paused_partitions": "type", "rebalances_total": "", "retries_total": "class",
+	"partitions_retaken_total": "reason", "paused_partitions": "type", "ready": "", "rebalances_total": "", "retries_total": "class",
 	"state_objects": "partition", "state_restore_duration_seconds": "", "token_age_seconds": "", "token_fetches_total": "result",
 	"unresolved_events": "", "watchdog_cures_total": "cause,cure", "window_bytes": "partition", "window_full": "partition",
 	"window_records": "partition",
@@ -166,6 +166,8 @@ func TestEveryMetric(t *testing.T) {
 			{"dead_letters_total", []string{"reason", "unknown_offering"}, 1},
 			{"build_info", []string{"version", "v1.2.3"}, 1},
 			{"inbox_lag_records", nil, 0},
+			{"inbox_partitions", nil, 2},
+			{"ready", nil, 1},
 			{"intake_lag_records", nil, 0},
 		} {
 			if got := value(few, want.name, want.labels...); got != want.value {

@@ -23,6 +23,14 @@ func (b *Bridge) numbers() []prometheus.Collector {
 			Namespace: namespace, Name: "calls_per_second_limit",
 			Help: "Calls a second that this member allows itself, by configuration or as learned from refusals; +Inf if there is no limit.",
 		}, g.pace.Rate),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: namespace, Name: "inbox_partitions",
+			Help: "Partitions of the inbox: as many have to be owned, by all members together.",
+		}, func() float64 { return float64(b.cfg.Topics.Partitions) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: namespace, Name: "ready",
+			Help: "1 once the member has had all that it works with, until it stops: what /readyz says.",
+		}, func() float64 { return one(len(b.missing()) == 0) }),
 	)
 	for _, s := range []breaker.State{breaker.Closed, breaker.Open, breaker.Slow} {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
