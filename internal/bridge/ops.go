@@ -88,6 +88,18 @@ func (b *Bridge) listenOps(ctx context.Context) (net.Listener, error) {
 	return b.cfg.listen(ctx, b.cfg.OpsListen, "ops.listen", b.cfg.Ops.Listen)
 }
 
+// listen opens the listener of a key; how is nil for the network.
+func (c *Config) listen(ctx context.Context, how Listen, key, address string) (net.Listener, error) {
+	if how == nil {
+		how = new(net.ListenConfig).Listen
+	}
+	ln, err := how(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	return ln, nil
+}
+
 // stuck names what of the bridge's own does not go on. It takes the locks that the work takes, and does not come back if one of
 // them is not given back.
 func (b *Bridge) stuck() []string {

@@ -1,12 +1,10 @@
 package bridge
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 
@@ -106,16 +104,4 @@ func (c *Config) documentsConfig() documents.Config {
 		AllowPrivate: c.AllowPrivateDocuments,
 		Log:          c.Log,
 	}
-}
-
-// listen opens the listener of a key; how is nil for the network.
-func (c *Config) listen(ctx context.Context, how Listen, key, address string) (net.Listener, error) {
-	if how == nil {
-		how = new(net.ListenConfig).Listen
-	}
-	ln, err := how(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", key, err)
-	}
-	return ln, nil
 }
