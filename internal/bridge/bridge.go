@@ -19,6 +19,7 @@ import (
 	"distributor-bridge/internal/distributor"
 	"distributor-bridge/internal/documents"
 	"distributor-bridge/internal/kafka"
+	"distributor-bridge/internal/otlp"
 	"distributor-bridge/internal/outcome"
 	"distributor-bridge/producer"
 	"distributor-bridge/schemas"
@@ -36,6 +37,7 @@ type Bridge struct {
 	intake    *consumer.Intake
 	engine    *consumer.Engine
 	documents *documents.Fetcher
+	traces    *otlp.Exporter // nil where there are none
 }
 
 // New puts a bridge together. It starts nothing and connects to nothing. A wrong configuration is an error that names all
@@ -48,8 +50,12 @@ func New(cfg Config) (*Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
+	traces, err := cfg.exporter()
+	if err != nil {
+		return nil, fmt.Errorf("traces: %w", err)
+	}
 	gate, calls := newGate(&cfg), cfg.apiConfig()
-	calls.Before, calls.Ended = gate.before, gate.ended
+	calls.Before, calls.Ended, calls.Trace = gate.before, gate.ended, traceCalls(&cfg, traces)
 	api, err := distributor.New(calls)
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
@@ -76,7 +82,7 @@ func New(cfg Config) (*Bridge, error) {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	b := &Bridge{
-		cfg: cfg, client: client, api: api, gate: gate, documents: fetcher,
+		cfg: cfg, client: client, api: api, gate: gate, documents: fetcher, traces: traces,
 		results: client.Producer(kafka.ProducerConfig{MaxBatchBytes: cfg.Topics.MaxMessageBytes + roomForHeaders}),
 		inbox:   client.Producer(kafka.ProducerConfig{MaxBatchBytes: cfg.Topics.MaxMessageBytes}),
 	}
@@ -89,7 +95,7 @@ func New(cfg Config) (*Bridge, error) {
 }
 
 func (b *Bridge) stages(contract *schemas.Contract, work *handlers.Handlers) consumer.Config {
-	cfg, topics := b.cfg, b.cfg.Topics.Names()
+	cfg, topics, tracer := b.cfg, b.cfg.Topics.Names(), b.traces.Tracer()
 	host, _ := os.Hostname() // for people only: an owner without a name is no trouble
 	return consumer.Config{
 		Client: b.client, Contract: contract,
@@ -97,6 +103,7 @@ func (b *Bridge) stages(contract *schemas.Contract, work *handlers.Handlers) con
 		Publisher: producer.New(producer.Config{
 			Kafka: b.results, Contract: contract, Results: topics.Results, DeadLetters: topics.DeadLetters,
 			Partitions: cfg.Topics.Partitions, Source: cfg.Source, Version: cfg.Version,
+			Trace: tracer,
 		}),
 		Group: cfg.groupConfig(), Upstream: cfg.Topics.Upstream, Inbox: topics.Inbox, State: topics.State,
 		Partitions: cfg.Topics.Partitions, Owner: host,
@@ -111,6 +118,7 @@ func (b *Bridge) stages(contract *schemas.Contract, work *handlers.Handlers) con
 		SendBefore:        distributor.SendBefore,
 		MaxState:          cfg.Topics.MaxMessageBytes,
 		DeadLetterUnknown: cfg.UnknownTypes == "dead_letter",
+		Trace:             tracer,
 		Report:            b.report, Registry: cfg.Registry, Log: cfg.Log,
 	}
 }
@@ -127,6 +135,7 @@ func (c *Config) offerings() map[string]handlers.Offering {
 // error that no new try can mend. A Bridge runs once.
 func (b *Bridge) Run(ctx context.Context) error {
 	defer b.close()
+	defer b.export()() // what ends in the drain is sent, too
 	if err := b.ready(ctx); err != nil {
 		return err
 	}
@@ -206,6 +215,7 @@ func (b *Bridge) report(r consumer.Report) {
 	line := b.cfg.Log.WithLevel(level).Str("stage", r.Stage).Str("event_id", r.Event.ID).Str("event_source", r.Event.Source).
 		Str("event_type", r.Event.Type).Str("customer", r.Event.Customer).Int64("offset", r.Offset).
 		Stringer("outcome", r.Verdict).Dur("took_ms", r.Took)
+	line = traced(line, r)
 	if r.Follow != "" {
 		name, _, _ := strings.Cut(r.Follow, "/") // a wallet's goes on with its address
 		line = line.Str("follow_up", name)

@@ -37,6 +37,7 @@ type Config struct {
 	Webhooks  Webhooks            `koanf:"webhooks"`
 	Rules     Rules               `koanf:"rules"`
 	Logging   Logging             `koanf:"log"`
+	Traces    Traces              `koanf:"traces"`
 
 	// The rest cannot be configured: it is for programs that embed a bridge, such as tests and the demo.
 
@@ -46,6 +47,8 @@ type Config struct {
 	APIDial func(ctx context.Context, network, address string) (net.Conn, error) `koanf:"-"`
 	// WebhookListen opens the listener of webhooks.listen; nil is the network.
 	WebhookListen func(ctx context.Context, network, address string) (net.Listener, error) `koanf:"-"`
+	// TracesDial opens connections to the collector of traces; nil is the network.
+	TracesDial func(ctx context.Context, network, address string) (net.Conn, error) `koanf:"-"`
 	// AllowPrivateDocuments lets links to documents lead to private and loopback addresses.
 	AllowPrivateDocuments bool `koanf:"-"`
 	// Log takes the log; the zero value is silent.
@@ -330,6 +333,7 @@ func Default() Config {
 			FinalStatuses: []string{"DELIVERED", "KYC_INSUFFICIENT"}, CreditAt: "PAID",
 		},
 		Logging: Logging{Level: "info", Format: "auto"},
+		Traces:  Traces{Sample: 1, Service: "distributor-bridge"},
 	}
 }
 

@@ -94,7 +94,7 @@ func TestExampleExplainsEachKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	self := []string{"inbox:", "results:", "dead_letters:", "state:", "hints:", "key_file:", "user:", "password_file:",
-		"client_secret_file:", "token_file:", "initial:", "max:"}
+		"client_secret_file:", "token_file:", "headers_file:", "initial:", "max:"}
 	lines := strings.Split(string(text), "\n")
 	for i, line := range lines {
 		key := strings.TrimPrefix(strings.TrimSpace(line), "#")
