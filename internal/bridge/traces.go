@@ -56,17 +56,26 @@ func (c *Config) checkTraces(p *config.Problems) {
 	if _, err := t.tls(); err != nil {
 		p.Add("traces.ca_file", "%v", err)
 	}
+	t.checkEndpoint(p)
+}
+
+func (t Traces) checkEndpoint(p *config.Problems) {
+	tells := t.Headers != "" || t.HeadersFile != ""
+	if t.OTLPEndpoint == "" {
+		if tells || t.CAFile != "" || t.Insecure {
+			p.Add("traces.otlp_endpoint", "is empty, so that no traces are sent, but other keys of traces are given: set it, or take them out")
+		}
+		return
+	}
 	u, err := url.Parse(t.OTLPEndpoint)
 	switch {
-	case t.OTLPEndpoint == "" && (t.Headers != "" || t.HeadersFile != "" || t.CAFile != "" || t.Insecure):
-		p.Add("traces.otlp_endpoint", "is empty, so that no traces are sent, but other keys of traces are given: set it, or take them out")
-	case t.OTLPEndpoint == "":
-	case err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
+	case err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "",
 		u.Scheme != "https" && u.Scheme != "http":
 		p.Add("traces.otlp_endpoint", "want https://host:4318")
-	case u.Scheme == "http" && !loopback(u.Hostname()) && !t.Insecure:
+	case u.Scheme == "https" || loopback(u.Hostname()):
+	case !t.Insecure:
 		p.Add("traces.otlp_endpoint", "http is only allowed for a loopback address: use https, or set traces.insecure")
-	case u.Scheme == "http" && !loopback(u.Hostname()) && (t.Headers != "" || t.HeadersFile != ""):
+	case tells:
 		p.Add("traces.headers", "could be read on the way by http: use https, or take them out")
 	}
 }

@@ -17,7 +17,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
-	otel "go.opentelemetry.io/otel/trace"
 
 	"distributor-bridge/internal/trace"
 )
@@ -93,7 +92,7 @@ func (e *Exporter) Tracer() *trace.Tracer {
 	if e == nil {
 		return nil
 	}
-	return trace.New(e.provider.Tracer(trace.Name, otel.WithInstrumentationVersion(e.cfg.Version), otel.WithSchemaURL(trace.SchemaURL)))
+	return trace.New(e.provider, e.cfg.Version)
 }
 
 // Run sends what ends until ctx ends, then what waits, for a few seconds at most.

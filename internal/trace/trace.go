@@ -28,12 +28,6 @@ import (
 	otel "go.opentelemetry.io/otel/trace"
 )
 
-// Name and SchemaURL say by which library and conventions the spans are made.
-const (
-	Name      = "distributor-bridge"
-	SchemaURL = semconv.SchemaURL
-)
-
 // Attributes of our own.
 const (
 	attrFollow    = attribute.Key("distributor_bridge.follow_up")
@@ -46,8 +40,11 @@ const (
 // Tracer makes spans. Safe for concurrent use; nil makes none.
 type Tracer struct{ tracer otel.Tracer }
 
-// New makes spans with an OpenTelemetry tracer.
-func New(tracer otel.Tracer) *Tracer { return &Tracer{tracer} }
+// New makes spans with what samples and exports them, in the name of a version of this program.
+func New(provider otel.TracerProvider, version string) *Tracer {
+	return &Tracer{provider.Tracer("distributor-bridge", otel.WithInstrumentationVersion(version),
+		otel.WithSchemaURL(semconv.SchemaURL))}
+}
 
 // Span is a stretch of an event's way. The zero value is none: its methods do nothing.
 type Span struct{ span otel.Span }
