@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/rs/zerolog"
 )
@@ -52,7 +54,7 @@ func readable(line map[string]any) error {
 // story tells what became of an event.
 func story(text func(key string) string, ms any) string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "%-8s %-21s %s", text("outcome"), text("event_type"), text("event_id"))
+	fmt.Fprintf(&s, "%-8s %-21s %s", text("outcome"), printable(text("event_type")), printable(text("event_id")))
 	if follow := text("follow_up"); follow != "" {
 		fmt.Fprintf(&s, " %s", follow)
 	}
@@ -64,6 +66,14 @@ func story(text func(key string) string, ms any) string {
 	}
 	fmt.Fprintf(&s, ", %s", took(ms))
 	return s.String()
+}
+
+// printable quotes what upstream has named so that a terminal would do more than show it.
+func printable(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
 }
 
 // took gives milliseconds as people write them.

@@ -24,6 +24,8 @@ func TestReadableLines(t *testing.T) {
 			"INF waiting  order.paid            order-1 status: status_pending, 1.8s customer=c-1"},
 		{`{"level":"info",` + who + `"outcome":"done","took_ms":0.018644,"repeated":true,"message":"known already"}`,
 			"INF done     order.paid            order-1: known already, 20µs customer=c-1"},
+		{`{"level":"info","event_id":"a\u001b[2Jb","event_type":"order.paid","outcome":"done","took_ms":1,"message":"event"}`,
+			`INF done     order.paid            "a\x1b[2Jb", 1ms`},
 		{`{"level":"info","partition":3,"took_ms":60.149532,"message":"partition taken, its state is restored"}`,
 			"INF partition taken, its state is restored partition=3 took=60ms"},
 	} {
