@@ -208,7 +208,7 @@ func TestProblems(t *testing.T) {
 		"credit":            {func(c *bridge.Config) { c.Rules.CreditAt = "" }, "rules.credit_at: a status is required"},
 		"sample":            {func(c *bridge.Config) { c.Traces.Sample = 1.5 }, "traces.sample: 1.5 is not between 0 and 1"},
 		"service":           {func(c *bridge.Config) { c.Traces.Service = "" }, "traces.service: is required"},
-		"no collector":      {func(c *bridge.Config) { c.Traces.Headers = "a: hunter2" }, "traces.otlp_endpoint: is empty, so that no traces are sent"},
+		"no collector":      {func(c *bridge.Config) { c.Traces.Headers = "a: hunter2" }, "traces.otlp_endpoint: is empty, so no traces are sent"},
 		"collector":         {func(c *bridge.Config) { c.Traces.OTLPEndpoint = "collector:4318" }, "traces.otlp_endpoint: want https://host:4318"},
 		"plain collector":   {func(c *bridge.Config) { c.Traces.OTLPEndpoint = "http://collector:4318" }, "traces.otlp_endpoint: http is only allowed for a loopback address"},
 		"collector's CA":    {func(c *bridge.Config) { c.Traces.OTLPEndpoint, c.Traces.CAFile = "https://c", missing }, "traces.ca_file: open " + missing},

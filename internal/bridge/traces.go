@@ -63,7 +63,7 @@ func (t Traces) checkEndpoint(p *config.Problems) {
 	tells := t.Headers != "" || t.HeadersFile != ""
 	if t.OTLPEndpoint == "" {
 		if tells || t.CAFile != "" || t.Insecure {
-			p.Add("traces.otlp_endpoint", "is empty, so that no traces are sent, but other keys of traces are given: set it, or take them out")
+			p.Add("traces.otlp_endpoint", "is empty, so no traces are sent, but other keys of traces are given: set it, or take them out")
 		}
 		return
 	}
