@@ -1,25 +1,22 @@
 package bridge_test
 
 import (
-	"compress/gzip"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net"
 	"net/http"
-	"regexp"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	pb "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -116,6 +113,47 @@ func TestTraceOverRestarts(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A result that is published again has the same bytes, whether who publishes it samples or not, and whatever span it is in.
+func TestTraceInRepeatedResults(t *testing.T) {
+	repeated := 0
+	run := func(at int) (points int) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newPipes(t, sandbox.Config{})
+			collect(w)
+			k := &killer{at: at, after: true, dead: make(chan struct{})}
+			w.intercept(k.handler)
+			m := w.start(k.take)
+			e := event("person", schemas.TypeCustomerVerified, emitted, verified("p1"))
+			e.TraceParent = traceparent(traceOfPerson, spanOfPerson, "01")
+			w.emit(e)
+			if at > 0 {
+				<-k.dead
+				m.cancel()
+				<-m.done
+				w.intercept(nil)
+				m = w.start(func(cfg *bridge.Config) { cfg.Traces.OTLPEndpoint = "" })
+			}
+			w.await("person customer.registered", "person customer.kyc_changed", "person wallet.created")
+			m.stop()
+			points = k.count()
+			results := w.results() // which fails for one ID with two contents
+			repeated += len(w.read(w.cfg.Topics.Names().Results)) - len(results)
+			for _, r := range results {
+				if !strings.HasPrefix(r.TraceParent, "00-"+traceOfPerson) || r.TraceParent != results[0].TraceParent {
+					t.Errorf("killed at %d: result %s has traceparent %s, the first has %s", at, r.Name, r.TraceParent, results[0].TraceParent)
+				}
+			}
+		})
+		return points
+	}
+	for at, points := 1, run(0); at <= points && !t.Failed(); at++ {
+		run(at)
+	}
+	if repeated == 0 {
+		t.Error("no result was published twice")
+	}
 }
 
 // Upstream decides whether a trace of its own is sampled; one that begins here is by configuration. Whatever is decided, and
@@ -276,178 +314,31 @@ func TestTracesOfNoCollector(t *testing.T) {
 	}
 }
 
-// collector takes spans as OTLP says.
-type collector struct {
-	answer http.HandlerFunc // if set: instead
-
-	mu    sync.Mutex
-	spans []*pb.Span
-	text  []string // all that came, as people see it
-}
-
-// collect gives a world a collector.
-func collect(w *world) *collector {
-	ln, c := newPipeListener(), &collector{}
-	server := &http.Server{Handler: c, ReadHeaderTimeout: time.Minute}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		_ = server.Serve(ln)
-	}()
-	w.t.Cleanup(func() {
-		_ = server.Close()
-		<-served
-	})
-	w.cfg.Traces.OTLPEndpoint, w.cfg.TracesDial = "http://127.0.0.1:4318", ln.dial
-	return c
-}
-
-// ServeHTTP takes one request.
-func (c *collector) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	if c.answer != nil {
-		c.answer(rw, r)
-		return
-	}
-	if r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/x-protobuf" {
-		http.Error(rw, "not OTLP", http.StatusBadRequest)
-		return
-	}
-	plain, err := gzip.NewReader(r.Body)
-	if err != nil {
-		http.Error(rw, err.Error(), http.StatusBadRequest)
-		return
-	}
-	raw, err := io.ReadAll(plain)
-	var data pb.TracesData
-	if err == nil {
-		err = proto.Unmarshal(raw, &data)
-	}
-	if err != nil {
-		http.Error(rw, err.Error(), http.StatusBadRequest)
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.text = append(c.text, data.String())
-	for _, of := range data.GetResourceSpans() {
-		for _, scope := range of.GetScopeSpans() {
-			c.spans = append(c.spans, scope.GetSpans()...)
-		}
-	}
-}
-
-// traces gives the IDs of all traces.
-func (c *collector) traces() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	found := map[string]bool{}
-	for _, s := range c.spans {
-		found[hex.EncodeToString(s.GetTraceId())] = true
-	}
-	return slices.Sorted(maps.Keys(found))
-}
-
-// of gives the spans of a trace by their ID, in the order of their begin.
-func (c *collector) of(trace string) []*pb.Span {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	all := slices.DeleteFunc(slices.Clone(c.spans), func(s *pb.Span) bool { return hex.EncodeToString(s.GetTraceId()) != trace })
-	slices.SortStableFunc(all, func(a, b *pb.Span) int { return int(a.GetStartTimeUnixNano()) - int(b.GetStartTimeUnixNano()) })
-	return all
-}
-
-func (c *collector) find(span string) *pb.Span {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, s := range c.spans {
-		if hex.EncodeToString(s.GetSpanId()) == span {
-			return s
-		}
-	}
-	return nil
-}
-
-// want compares the ways from upstream's span to each span of a trace. A span whose parent is not there fails the test.
-func (c *collector) want(t *testing.T, trace, root string, want ...string) {
-	t.Helper()
-	byID := map[string]*pb.Span{}
-	for _, s := range c.of(trace) {
-		if id := hex.EncodeToString(s.GetSpanId()); byID[id] != nil {
-			t.Errorf("two spans have the ID %s", id)
-		} else {
-			byID[id] = s
-		}
-	}
-	var path func(s *pb.Span) string
-	path = func(s *pb.Span) string {
-		parent := hex.EncodeToString(s.GetParentSpanId())
-		switch above := byID[parent]; {
-		case parent == root:
-			return s.GetName()
-		case above == nil:
-			t.Errorf("span %s is below %s, which is not there", s.GetName(), parent)
-			return s.GetName()
-		default:
-			return path(above) + " > " + s.GetName()
-		}
-	}
-	got := map[string]bool{}
-	for _, s := range byID {
-		got[path(s)] = true
-	}
-	slices.Sort(want)
-	if have := slices.Sorted(maps.Keys(got)); !slices.Equal(have, want) {
-		t.Errorf("the trace is\n\t%s\nwant\n\t%s", strings.Join(have, "\n\t"), strings.Join(want, "\n\t"))
-	}
-}
-
-// one gives the ID of the only span of a name.
-func (c *collector) one(t *testing.T, trace, name string) string {
-	t.Helper()
-	n := 0
-	for _, s := range c.of(trace) {
-		if s.GetName() == name {
-			n++
-		}
-	}
-	if n != 1 {
-		t.Errorf("trace %s has %d spans %q, want one", trace, n, name)
-	}
-	return c.last(t, trace, name)
-}
-
-// last gives the ID of the last span of a name.
-func (c *collector) last(t *testing.T, trace, name string) string {
-	t.Helper()
-	for _, s := range slices.Backward(c.of(trace)) {
-		if s.GetName() == name {
-			return hex.EncodeToString(s.GetSpanId())
-		}
-	}
-	t.Fatalf("trace %s has no span %q", trace, name)
-	return ""
-}
-
-var anyUUID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}`)
-
-// discreet fails the test if personal data or a secret is in a span, or an ID of the provider's.
-func (c *collector) discreet(t *testing.T) {
-	t.Helper()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.text) == 0 {
-		t.Error("no spans came")
-	}
-	for _, text := range c.text {
-		for _, value := range append([]string{"p1"}, personal...) {
-			if strings.Contains(text, value) {
-				t.Errorf("spans hold %q", value)
+// The headers of the collector's requests are in a file that may change, and in no log.
+func TestTraceHeaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newPipes(t, sandbox.Config{})
+		spans := collect(w)
+		file := filepath.Join(t.TempDir(), "headers")
+		write := func(token string) {
+			if err := os.WriteFile(file, []byte("X-Tenant: ours\nAuthorization: Bearer s3cret-"+token+"\n"), 0o600); err != nil {
+				t.Fatal(err)
 			}
 		}
-		if id := anyUUID.FindString(text); id != "" {
-			t.Errorf("spans hold the ID %s", id)
+		write("one")
+		w.cfg.Traces.HeadersFile = file
+		m := w.start()
+		for _, token := range []string{"one", "two"} {
+			write(token)
+			w.emit(event(token, schemas.TypeCustomerVerified, emitted, verified(token)))
+			w.await(token + " wallet.created")
+			time.Sleep(10 * time.Second)
+			if got := spans.header("Authorization"); got != "Bearer s3cret-"+token || spans.header("X-Tenant") != "ours" {
+				t.Errorf("the collector got %q, want the token %s", got, token)
+			}
 		}
-	}
+		m.stop()
+	})
 }
 
 // carry sees to it that the results of an event say which trace they belong to, and gives their names.
