@@ -24,6 +24,8 @@ var policy = []row{
 	{"internal/config", nothing},
 	{"internal/ops", nothing},
 	{"internal/server", nothing},
+	{"internal/trace", nothing}, // what the spans are; it knows OpenTelemetry's API alone
+	{"internal/otlp", only("internal/trace")},
 	{"internal/heap", nothing}, // for programs only: it is about the whole process
 	{"internal/webhook", only("internal/kafka")},
 
@@ -39,8 +41,8 @@ var policy = []row{
 	{"internal/attempt", only("internal/outcome")},
 	{"handlers", only("schemas", "internal/outcome", "internal/attempt", "internal/distributor", "internal/documents")},
 	{"internal/state", only("schemas", "internal/outcome", "internal/attempt", "internal/kafka")},
-	{"producer", only("schemas", "internal/outcome", "internal/kafka")},
-	{"consumer", only("schemas", "internal/outcome", "internal/attempt", "internal/kafka", "internal/state", "producer")},
+	{"producer", only("schemas", "internal/outcome", "internal/kafka", "internal/trace")},
+	{"consumer", only("schemas", "internal/outcome", "internal/attempt", "internal/kafka", "internal/state", "internal/trace", "producer")},
 	// What state's records hold is attempt's, and the headers of dead letters are the producer's.
 	{"internal/replay", only("schemas", "internal/outcome", "internal/kafka", "internal/state", "internal/attempt", "producer")},
 
@@ -53,7 +55,7 @@ var policy = []row{
 	{"internal/bridge", only("schemas", "handlers", "consumer", "producer",
 		"internal/outcome", "internal/kafka", "internal/config", "internal/ops", "internal/attempt", "internal/distributor",
 		"internal/documents", "internal/state", "internal/replay", "internal/webhook", "internal/breaker", "internal/pace",
-		"internal/server")},
+		"internal/server", "internal/trace", "internal/otlp")},
 	{"cmd/distributor-bridge", only("internal/bridge", "internal/heap", "internal/config", "internal/replay", "schemas")},
 	{"cmd/distributor-sandbox", anything},
 }
@@ -68,6 +70,11 @@ var outside = map[string]string{
 	"github.com/segmentio/kafka-go": "internal/kafka",  // its traps are known, and avoided, in one place
 	"github.com/twmb/franz-go":      "internal/broker", // the in-process broker is a double
 	"testing":                       "internal/broker",
+	// Spans are made in one place, of a closed set of names, and exported in one: nobody else can leak anything into them.
+	"go.opentelemetry.io/otel/trace":     "internal/trace",
+	"go.opentelemetry.io/otel/sdk":       "internal/otlp",
+	"go.opentelemetry.io/otel/exporters": "internal/otlp",
+	"go.opentelemetry.io/proto":          "internal/otlp",
 	// Not of others, but for tests alone all the same: no package imports it.
 	module + "/internal/sandbox/guide": "internal/sandbox/guide",
 }

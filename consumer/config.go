@@ -36,6 +36,7 @@ import (
 
 	"distributor-bridge/internal/attempt"
 	"distributor-bridge/internal/kafka"
+	"distributor-bridge/internal/trace"
 	"distributor-bridge/producer"
 	"distributor-bridge/schemas"
 )
@@ -92,6 +93,9 @@ type Config struct {
 	// SendBefore gives a context under which calls of the API are not sent after t. Default: the context itself, so that
 	// a call that waits for a connection may be sent by an owner that has lost the partition meanwhile.
 	SendBefore func(ctx context.Context, t time.Time) context.Context
+
+	// Trace makes the spans; default nil: none.
+	Trace *trace.Tracer
 
 	Report   func(Report)          // is told what became of each event; called by many goroutines
 	Registry prometheus.Registerer // where the numbers are to be found; default: nowhere

@@ -136,15 +136,18 @@ func (in *Intake) take(ctx context.Context, a *kafka.Assignment, got kafka.Fetch
 		if err == nil {
 			err = in.cfg.Contract.Validate(event)
 		}
+		span := in.span(event, record)
 		report := Report{Stage: StageIntake, Event: identity(event), Offset: record.Offset}
+		report.TraceID, report.SpanID = span.IDs(event.TraceParent)
 		switch {
 		case errors.Is(err, schemas.ErrUnknownType) && !in.cfg.DeadLetterUnknown:
 			report.Error = &outcome.Error{Verdict: outcome.Done, Reason: outcome.UnknownType}
+			endSkipped(span)
 		case err != nil:
 			letter := invalidLetter(*record, err)
 			letter.Event = event
 			report.Verdict, report.Error = outcome.Rejected, verdictOf(letter)
-			if err := in.cfg.Publisher.Dead(ctx, letter); err != nil {
+			if err := in.dead(ctx, span, letter); err != nil {
 				return fmt.Errorf("take in %s offset %d: %w", record.TopicPartition(), record.Offset, err)
 			}
 		default:
@@ -154,7 +157,7 @@ func (in *Intake) take(ctx context.Context, a *kafka.Assignment, got kafka.Fetch
 				}
 				b.clear()
 			}
-			b.add(event, record)
+			b.add(event, record, in.sending(span, record))
 		}
 		report.Took = time.Since(began)
 		in.cfg.Report(report)
@@ -164,7 +167,9 @@ func (in *Intake) take(ctx context.Context, a *kafka.Assignment, got kafka.Fetch
 
 // settle appends a batch, then commits that all before next is taken in.
 func (in *Intake) settle(ctx context.Context, a *kafka.Assignment, b *batch, tp kafka.TopicPartition, next int64) error {
-	if err := in.append(ctx, b.records, b.from); err != nil {
+	err := in.append(ctx, b, b.records, b.from)
+	b.ended(err)
+	if err != nil {
 		return err
 	}
 	return a.Commit(ctx, map[kafka.TopicPartition]int64{tp: next})
@@ -173,21 +178,21 @@ func (in *Intake) settle(ctx context.Context, a *kafka.Assignment, b *batch, tp 
 // append writes records made from upstream's to the inbox, acknowledged. If there is one among them that the inbox does
 // not take for its size, they go one by one, in their order, and that one goes to the dead letters. (What went in with the
 // first try goes in twice then, and is known by its identity.)
-func (in *Intake) append(ctx context.Context, records []kafka.Record, from []*kafka.Record) error {
+func (in *Intake) append(ctx context.Context, b *batch, records []kafka.Record, from []*kafka.Record) error {
 	if len(records) == 0 {
 		return nil
 	}
 	_, err := in.inbox.Produce(ctx, records...)
 	if errors.Is(err, kafka.ErrTooLarge) && len(records) > 1 {
 		for i := range records {
-			if err := in.append(ctx, records[i:i+1], from[i:i+1]); err != nil {
+			if err := in.append(ctx, b, records[i:i+1], from[i:i+1]); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	if errors.Is(err, kafka.ErrTooLarge) {
-		err = in.tooLarge(ctx, from[0])
+		err = in.tooLarge(b.refused(ctx, from[0]), from[0])
 	}
 	if err != nil {
 		return fmt.Errorf("append to the inbox: %w", err)

@@ -16,9 +16,6 @@ const (
 	// mostRepeated is how many events of one customer a crash can make intake append twice: the subject's record knows
 	// the last of them by their identity, and twice as many.
 	mostRepeated = 16
-
-	// headerTraceParent is where tracing tools look for it; the event has it as ce_traceparent too.
-	headerTraceParent = "traceparent"
 )
 
 // batch is what intake appends to the inbox in one go, out of one partition of upstream's.
@@ -28,6 +25,7 @@ type batch struct {
 	topic, number []byte // where the events come from, as text
 	records       []kafka.Record
 	from          []*kafka.Record // upstream's, that records are made of
+	spans         []spans         // of those that are traced
 	size          int
 	of            map[string]int // events of each customer
 }
@@ -46,15 +44,18 @@ func (b *batch) fits(customer string, from *kafka.Record) bool {
 	return b.size == 0 || b.size+weight(*from) <= batchBytes && b.of[customer] < mostRepeated
 }
 
-// add adds an event as the inbox holds it: binary mode, with where it came from.
-func (b *batch) add(e schemas.Event, from *kafka.Record) {
+// add adds an event as the inbox holds it: binary mode, with where it came from, and the traceparent for what comes next.
+func (b *batch) add(e schemas.Event, from *kafka.Record, s spans) {
 	value, headers := e.Binary()
 	headers = append(headers,
 		kafka.Header{Key: producer.HeaderSourceTopic, Value: b.topic},
 		kafka.Header{Key: producer.HeaderSourcePartition, Value: b.number},
 		kafka.Header{Key: producer.HeaderSourceOffset, Value: strconv.AppendInt(nil, from.Offset, 10)})
-	if e.TraceParent != "" {
-		headers = append(headers, kafka.Header{Key: headerTraceParent, Value: []byte(e.TraceParent)})
+	if parent := s.sent.Parent(e.TraceParent); parent != "" {
+		headers = append(headers, kafka.Header{Key: producer.HeaderTraceParent, Value: []byte(parent)})
+	}
+	if s != (spans{}) {
+		b.spans = append(b.spans, s)
 	}
 	key := []byte(e.CustomerID)
 	b.records = append(b.records, kafka.Record{
@@ -67,6 +68,6 @@ func (b *batch) add(e schemas.Event, from *kafka.Record) {
 
 // clear empties the batch. What Produce was given may still be in use.
 func (b *batch) clear() {
-	b.records, b.from, b.size = nil, nil, 0
+	b.records, b.from, b.spans, b.size = nil, nil, nil, 0
 	clear(b.of)
 }

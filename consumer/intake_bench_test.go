@@ -42,7 +42,7 @@ func BenchmarkIntake(b *testing.B) {
 		if !into.fits(event.CustomerID, record) {
 			into.clear()
 		}
-		into.add(event, record)
+		into.add(event, record, spans{})
 	}
 }
 
@@ -58,7 +58,7 @@ func BenchmarkInboxDecode(b *testing.B) {
 		Data: fmt.Appendf(nil, `{"customer_id":"bench-42","address":"0x%040x"}`, 42),
 	}
 	into := newBatch(Config{Inbox: "inbox", Partitions: 12}, kafka.Fetched{})
-	into.add(event, &kafka.Record{})
+	into.add(event, &kafka.Record{}, spans{})
 	p := &partition{cfg: &Config{Contract: contract}}
 	b.ReportAllocs()
 	for b.Loop() {

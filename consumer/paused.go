@@ -53,7 +53,7 @@ func (p *partition) try(ctx context.Context, t *task) error {
 	}
 	t.goOn()
 	if t.work.Follow != "" {
-		return p.attempt(ctx, t)
+		return p.traced(ctx, t)
 	}
 	typ, l := t.work.Event.Type, t.lane
 	if !p.floods.enter(typ, p, l, t.work.Intent != nil || t.work.Tries > 0) {
@@ -68,7 +68,7 @@ func (p *partition) try(ctx context.Context, t *task) error {
 	if t.work.Reason == outcome.Paused {
 		t.work.Reason = ""
 	}
-	return p.attempt(ctx, t)
+	return p.traced(ctx, t)
 }
 
 // admit lets a lane go on that waits for its turn. It is false if the lane does not wait any more, or will never go on.

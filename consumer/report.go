@@ -21,6 +21,8 @@ type Report struct {
 	Results    []attempt.Result
 	Tries      int
 	Took       time.Duration
+	TraceID    string // of the trace that the event belongs to; empty: none
+	SpanID     string // of this go in it; empty if it is not sampled, or nothing was attempted
 }
 
 // Stages of a Report.

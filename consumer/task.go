@@ -13,6 +13,7 @@ import (
 	"distributor-bridge/internal/kafka"
 	"distributor-bridge/internal/outcome"
 	"distributor-bridge/internal/state"
+	"distributor-bridge/internal/trace"
 	"distributor-bridge/schemas"
 )
 
@@ -39,6 +40,7 @@ type task struct {
 	was     outcome.Verdict // what it was held as
 	command int64           // the inbox offset of the operator's command that ends it; 0: none does (one cannot be the first record)
 	tried   time.Time       // when it last ended in a retry
+	span    trace.Span      // of the present attempt
 	wrote   map[string]bool // objects that attempts before the present one changed: their intents have written them
 }
 

@@ -273,6 +273,7 @@ func (p *partition) revive(l *lane, f attempt.Follow) {
 // publish writes the results and the dead letter of an outcome, made from it and the event alone.
 func (p *partition) publish(ctx context.Context, t *task, out attempt.Outcome) error {
 	e := t.work.Event
+	ctx = p.cfg.Trace.Below(ctx, e.Trace)
 	results := make([]schemas.Result, 0, len(out.Results))
 	for _, r := range out.Results {
 		results = append(results, schemas.Result{
@@ -299,7 +300,7 @@ func (p *partition) publish(ctx context.Context, t *task, out attempt.Outcome) e
 		t.record = record
 	}
 	d := out.Dead
-	event := schemas.Event{ID: e.ID, Source: e.Source}
+	event := schemas.Event{ID: e.ID, Source: e.Source, TraceParent: e.Trace}
 	if e.Type != "" {
 		event.Type = p.cfg.Contract.FullType(e.Type)
 	}
@@ -378,5 +379,6 @@ func (p *partition) report(t *task, v *outcome.Error, r Report) {
 	}
 	r.Event, r.Follow, r.Offset, r.Error = t.work.Event, t.work.Follow, t.work.Offset, v
 	r.Tries, r.Took = t.work.Tries, time.Since(t.began)
+	p.trace(t, &r)
 	p.cfg.Report(r)
 }

@@ -16,6 +16,7 @@ import (
 
 	"distributor-bridge/internal/kafka"
 	"distributor-bridge/internal/outcome"
+	"distributor-bridge/internal/trace"
 	"distributor-bridge/schemas"
 )
 
@@ -23,11 +24,12 @@ import (
 type Config struct {
 	Kafka       *kafka.Producer
 	Contract    *schemas.Contract
-	Results     string // topic of results
-	DeadLetters string // topic of dead letters
-	Partitions  int    // of both topics
-	Source      string // CloudEvents source of results
-	Version     string // of this service, for dead letters
+	Results     string        // topic of results
+	DeadLetters string        // topic of dead letters
+	Partitions  int           // of both topics
+	Source      string        // CloudEvents source of results
+	Version     string        // of this service, for dead letters
+	Trace       *trace.Tracer // makes spans of what is written, below the context's; nil: none
 }
 
 // Producer writes results and dead letters. Safe for concurrent use.
@@ -50,12 +52,18 @@ func (p *Producer) Results(ctx context.Context, customer string, results ...sche
 			return err
 		}
 		value, headers := event.Binary()
+		if event.TraceParent != "" {
+			headers = append(headers, kafka.Header{Key: HeaderTraceParent, Value: []byte(event.TraceParent)})
+		}
 		records = append(records, kafka.Record{
 			Topic: p.cfg.Results, Partition: kafka.Partition(key, p.cfg.Partitions),
 			Key: key, Value: value, Headers: headers,
 		})
 	}
+	span := p.cfg.Trace.Send(ctx, p.cfg.Results, len(records))
+	defer span.End()
 	if _, err := p.cfg.Kafka.Produce(ctx, records...); err != nil {
+		span.Fail(notWritten)
 		return fmt.Errorf("publish results: %w", err)
 	}
 	return nil
@@ -113,10 +121,19 @@ const (
 	HeaderSourceOffset    = "source_offset"
 )
 
+// HeaderTraceParent is where tracing tools look for a record's trace. In results it is what the event's inbox record says, so that a
+// result has the same bytes each time it is published.
+const HeaderTraceParent = "traceparent"
+
+// notWritten is the kind of error of a span.
+const notWritten = "not_written"
+
 // Dead writes a dead letter. One that the topic does not take for its size is written without its payload, and if need be
 // without key and original headers: one that cannot be written would hold back all that comes after it.
 func (p *Producer) Dead(ctx context.Context, l Letter) error {
 	record := p.letter(l)
+	span := p.cfg.Trace.Send(ctx, p.cfg.DeadLetters, 1)
+	defer span.End()
 	_, err := p.cfg.Kafka.Produce(ctx, record)
 	if errors.Is(err, kafka.ErrTooLarge) {
 		record.Value = nil
@@ -132,6 +149,7 @@ func (p *Producer) Dead(ctx context.Context, l Letter) error {
 		_, err = p.cfg.Kafka.Produce(ctx, record)
 	}
 	if err != nil {
+		span.Fail(notWritten)
 		return fmt.Errorf("write dead letter: %w", err)
 	}
 	return nil
@@ -143,8 +161,9 @@ func (p *Producer) letter(l Letter) kafka.Record {
 	if l.Record.Key != nil {
 		record.Partition = kafka.Partition(l.Record.Key, p.cfg.Partitions)
 	}
-	replays := "0"
+	replays, traced := "0", l.Event.TraceParent == ""
 	for _, h := range l.Record.Headers {
+		traced = traced || h.Key == HeaderTraceParent
 		if h.Key == HeaderReplays {
 			replays = string(h.Value)
 		}
@@ -156,6 +175,9 @@ func (p *Producer) letter(l Letter) kafka.Record {
 		if value != "" {
 			record.Headers = append(record.Headers, kafka.Header{Key: key, Value: []byte(value)})
 		}
+	}
+	if !traced { // it is in the payload, or only in state
+		add(HeaderTraceParent, l.Event.TraceParent)
 	}
 	add(HeaderReason, string(l.Reason))
 	add(HeaderClass, string(l.Class))

@@ -73,7 +73,7 @@ func logger(cfg bridge.Logging, out io.Writer) zerolog.Logger {
 	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00"
 	zerolog.TimestampFunc = func() time.Time { return time.Now().UTC() }
 	if cfg.Format == "console" || cfg.Format == "auto" && isTerminal(out) {
-		out = zerolog.ConsoleWriter{Out: out, TimeFormat: "15:04:05.000", NoColor: !isTerminal(out)}
+		out = terminal(out)
 	}
 	level, err := zerolog.ParseLevel(cfg.Level)
 	if err != nil { // Validate has seen to it

@@ -21,6 +21,7 @@ import (
 	"distributor-bridge/internal/documents"
 	"distributor-bridge/internal/kafka"
 	"distributor-bridge/internal/ops"
+	"distributor-bridge/internal/otlp"
 	"distributor-bridge/internal/outcome"
 	"distributor-bridge/producer"
 	"distributor-bridge/schemas"
@@ -42,6 +43,7 @@ type Bridge struct {
 	documents *documents.Fetcher
 	progress  progress
 	pulse     ops.Pulse
+	traces    *otlp.Exporter // nil where there are none
 }
 
 // New puts a bridge together. It starts nothing and connects to nothing. A wrong configuration is an error that names all
@@ -57,8 +59,12 @@ func New(cfg Config) (*Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
+	traces, err := cfg.exporter()
+	if err != nil {
+		return nil, fmt.Errorf("traces: %w", err)
+	}
 	gate, calls, connect := newGate(&cfg), newCalls(), cfg.apiConfig()
-	connect.Before, connect.Ended, connect.Observe = gate.before, gate.ended, calls.observe
+	connect.Before, connect.Ended, connect.Observe, connect.Trace = gate.before, gate.ended, calls.observe, traceCalls(&cfg, traces)
 	api, err := distributor.New(connect)
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
@@ -85,7 +91,7 @@ func New(cfg Config) (*Bridge, error) {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	b := &Bridge{
-		cfg: cfg, client: client, api: api, gate: gate, calls: calls, hinted: newHinted(), documents: fetcher,
+		cfg: cfg, client: client, api: api, gate: gate, calls: calls, hinted: newHinted(), documents: fetcher, traces: traces,
 		results: client.Producer(kafka.ProducerConfig{MaxBatchBytes: cfg.Topics.MaxMessageBytes + roomForHeaders}),
 		inbox:   client.Producer(kafka.ProducerConfig{MaxBatchBytes: cfg.Topics.MaxMessageBytes}),
 	}
@@ -98,7 +104,7 @@ func New(cfg Config) (*Bridge, error) {
 }
 
 func (b *Bridge) stages(contract *schemas.Contract, work *handlers.Handlers) consumer.Config {
-	cfg, topics := b.cfg, b.cfg.Topics.Names()
+	cfg, topics, tracer := b.cfg, b.cfg.Topics.Names(), b.traces.Tracer()
 	host, _ := os.Hostname() // for people only: an owner without a name is no trouble
 	return consumer.Config{
 		Client: b.client, Contract: contract,
@@ -106,6 +112,7 @@ func (b *Bridge) stages(contract *schemas.Contract, work *handlers.Handlers) con
 		Publisher: producer.New(producer.Config{
 			Kafka: b.results, Contract: contract, Results: topics.Results, DeadLetters: topics.DeadLetters,
 			Partitions: cfg.Topics.Partitions, Source: cfg.Source, Version: cfg.Version,
+			Trace: tracer,
 		}),
 		Group: cfg.groupConfig(), Upstream: cfg.Topics.Upstream, Inbox: topics.Inbox, State: topics.State,
 		Partitions: cfg.Topics.Partitions, Owner: host,
@@ -120,6 +127,7 @@ func (b *Bridge) stages(contract *schemas.Contract, work *handlers.Handlers) con
 		SendBefore:        distributor.SendBefore,
 		MaxState:          cfg.Topics.MaxMessageBytes,
 		DeadLetterUnknown: cfg.UnknownTypes == "dead_letter",
+		Trace:             tracer,
 		Report:            b.report, Registry: cfg.Registry, Log: cfg.Log,
 	}
 }
@@ -135,6 +143,7 @@ func (c *Config) offerings() map[string]handlers.Offering {
 // Run works until ctx ends, then lets what is in hand come to its end, at most for Rules.Drain. It returns early with an
 // error that no new try can mend. A Bridge runs once.
 func (b *Bridge) Run(ctx context.Context) error {
+	defer b.export()() // what ends in the drain is sent, too
 	unregister, err := b.register()
 	defer unregister()
 	if err != nil {
@@ -235,6 +244,7 @@ func (b *Bridge) report(r consumer.Report) {
 	line := b.cfg.Log.WithLevel(level).Str("stage", r.Stage).Str("event_id", r.Event.ID).Str("event_source", r.Event.Source).
 		Str("event_type", r.Event.Type).Str("customer", r.Event.Customer).Int64("offset", r.Offset).
 		Stringer("outcome", r.Verdict).Dur("took_ms", r.Took)
+	line = traced(line, r)
 	if r.Follow != "" {
 		name, _, _ := strings.Cut(r.Follow, "/") // a wallet's goes on with its address
 		line = line.Str("follow_up", name)

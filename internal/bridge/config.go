@@ -38,6 +38,7 @@ type Config struct {
 	Rules     Rules               `koanf:"rules"`
 	Ops       Ops                 `koanf:"ops"`
 	Logging   Logging             `koanf:"log"`
+	Traces    Traces              `koanf:"traces"`
 
 	// The rest cannot be configured: it is for programs that embed a bridge, such as tests and the demo.
 
@@ -49,6 +50,8 @@ type Config struct {
 	WebhookListen Listen `koanf:"-"`
 	// OpsListen opens the listener of ops.listen; nil is the network.
 	OpsListen Listen `koanf:"-"`
+	// TracesDial opens connections to the collector of traces; nil is the network.
+	TracesDial func(ctx context.Context, network, address string) (net.Conn, error) `koanf:"-"`
 	// AllowPrivateDocuments lets links to documents lead to private and loopback addresses.
 	AllowPrivateDocuments bool `koanf:"-"`
 	// Log takes the log; the zero value is silent.
@@ -346,6 +349,7 @@ func Default() Config {
 		},
 		Ops:     Ops{Listen: ":9090"},
 		Logging: Logging{Level: "info", Format: "auto"},
+		Traces:  Traces{Sample: 1, Service: "distributor-bridge"},
 	}
 }
 

@@ -94,7 +94,7 @@ func TestExampleExplainsEachKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	self := []string{"inbox:", "results:", "dead_letters:", "state:", "hints:", "key_file:", "user:", "password_file:",
-		"client_secret_file:", "token_file:", "initial:", "max:"}
+		"client_secret_file:", "token_file:", "headers_file:", "initial:", "max:"}
 	lines := strings.Split(string(text), "\n")
 	for i, line := range lines {
 		key := strings.TrimPrefix(strings.TrimSpace(line), "#")
@@ -206,6 +206,18 @@ func TestProblems(t *testing.T) {
 		"retry":             {func(c *bridge.Config) { c.Rules.Retry.Max = time.Millisecond }, "rules.retry.max: 1ms is shorter"},
 		"final":             {func(c *bridge.Config) { c.Rules.FinalStatuses = []string{""} }, "rules.final_statuses: at least one"},
 		"credit":            {func(c *bridge.Config) { c.Rules.CreditAt = "" }, "rules.credit_at: a status is required"},
+		"sample":            {func(c *bridge.Config) { c.Traces.Sample = 1.5 }, "traces.sample: 1.5 is not between 0 and 1"},
+		"service":           {func(c *bridge.Config) { c.Traces.Service = "" }, "traces.service: is required"},
+		"no collector":      {func(c *bridge.Config) { c.Traces.Headers = "a: hunter2" }, "traces.otlp_endpoint: is empty, so no traces are sent"},
+		"collector":         {func(c *bridge.Config) { c.Traces.OTLPEndpoint = "collector:4318" }, "traces.otlp_endpoint: want https://host:4318"},
+		"plain collector":   {func(c *bridge.Config) { c.Traces.OTLPEndpoint = "http://collector:4318" }, "traces.otlp_endpoint: http is only allowed for a loopback address"},
+		"collector's CA":    {func(c *bridge.Config) { c.Traces.OTLPEndpoint, c.Traces.CAFile = "https://c", missing }, "traces.ca_file: open " + missing},
+		"token in the clear": {func(c *bridge.Config) {
+			c.Traces = bridge.Traces{OTLPEndpoint: "http://collector:4318", Insecure: true, Headers: "a: hunter2", Service: "x"}
+		}, "traces.headers: could be read on the way by http"},
+		"trace headers": {func(c *bridge.Config) {
+			c.Traces.OTLPEndpoint, c.Traces.Headers = "https://c", "a: hunter2\nhunter2"
+		}, `traces.headers: line 2 is not of the form "Name: value"`},
 		"credit at the end": {func(c *bridge.Config) { c.Rules.CreditAt = c.Rules.FinalStatuses[0] }, "rules.credit_at: DELIVERED is among rules.final_statuses"},
 		"log level":         {func(c *bridge.Config) { c.Logging.Level = "loud" }, `log.level: "loud" is not one of`},
 		"log format":        {func(c *bridge.Config) { c.Logging.Format = "xml" }, `log.format: "xml" is not one of`},

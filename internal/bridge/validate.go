@@ -24,6 +24,7 @@ func (c *Config) Validate() error {
 	c.checkWebhooks(&p)
 	c.checkRules(&p)
 	c.checkOps(&p)
+	c.checkTraces(&p)
 	oneOf(&p, "log.level", c.Logging.Level,
 		zerolog.LevelDebugValue, zerolog.LevelInfoValue, zerolog.LevelWarnValue, zerolog.LevelErrorValue)
 	oneOf(&p, "log.format", c.Logging.Format, "auto", "json", "console")

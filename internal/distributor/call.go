@@ -140,18 +140,23 @@ func about(op operation, verdict *outcome.Error) *outcome.Error {
 }
 
 // exchange sends one HTTP request, for which there is time until end, and classifies its answer; status is 0 if there was
-// none. It tells Observe.
+// none. It tells Observe and Trace.
 func (c *Client) exchange(ctx context.Context, end time.Time, r request, u *url.URL, token *grant, a answer) (status int, verdict error) {
 	start := time.Now()
 	defer func() {
-		if c.cfg.Observe == nil {
+		if c.cfg.Observe == nil && c.cfg.Trace == nil {
 			return
 		}
-		call := Call{Operation: r.op.name, Method: r.op.method, Status: status, Duration: time.Since(start), Key: r.key}
+		call := Call{Operation: r.op.name, Method: r.op.method, Path: r.op.path, Status: status, Duration: time.Since(start), Key: r.key}
 		if verdict != nil {
 			call.Class = outcome.Of(verdict).Class
 		}
-		c.cfg.Observe(call)
+		if c.cfg.Observe != nil {
+			c.cfg.Observe(call)
+		}
+		if c.cfg.Trace != nil {
+			c.cfg.Trace(ctx, call)
+		}
 	}()
 
 	ctx, cancel := context.WithDeadline(ctx, end)

@@ -61,6 +61,9 @@ type Config struct {
 	// Ended, if set, is told how each call ended, with the context that it was made with; nil is a success. It is not told of
 	// calls that say nothing of the API: the caller's context has ended, it was never tried, Before has refused it.
 	Ended func(ctx context.Context, verdict *outcome.Error)
+	// Trace, if set, is called once after each HTTP request of a call, with the context that the call was made with and what Observe
+	// is told. Not for a token's fetch, which belongs to no call.
+	Trace func(ctx context.Context, call Call)
 	// Observe, if set, is called once after each HTTP request, from many goroutines at once. It must not block.
 	Observe func(Call)
 }

@@ -46,6 +46,7 @@ func (k Key) IsZero() bool { return k == Key{} }
 type Call struct {
 	Operation string        // such as "create_investor", or "token"; a closed set
 	Method    string        // GET, POST or PATCH
+	Path      string        // with {id} for each ID, below the prefix; empty for token
 	Status    int           // 0 if there was no answer
 	Duration  time.Duration // until the answer was read whole, or the call was given up
 	Class     outcome.Class // what went wrong; empty for a success
