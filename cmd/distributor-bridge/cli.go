@@ -27,6 +27,7 @@ written, or nothing is known of what was asked for; 4 an event is unfit, as it i
 // cli is the command line, as kong reads it.
 type cli struct {
 	Run     runCommand     `cmd:"" help:"Work on events until stopped."`
+	Check   checkCommand   `cmd:"" help:"Look whether all that run needs is there and fits, and say how to mend what does not."`
 	Topics  topicsCommand  `cmd:"" help:"The bridge's own topics."`
 	Plan    planCommand    `cmd:"" help:"Show which calls, with which keys, an event would make."`
 	Status  statusCommand  `cmd:"" help:"Show what became of a customer or an order, what it waits for, and what comes next."`
@@ -88,6 +89,9 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 func report(err error, stderr io.Writer) int {
 	if err == nil {
 		return 0
+	}
+	if errors.Is(err, errTold) {
+		return 1
 	}
 	if text := err.Error(); strings.Contains(text, "\n") {
 		fmt.Fprintf(stderr, "%s:\n  %s\n", program, strings.ReplaceAll(text, "\n", "\n  "))

@@ -1,0 +1,235 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"distributor-bridge/internal/config"
+	"distributor-bridge/internal/kafka"
+)
+
+// topics looks at the bridge's own topics, and at upstream's.
+func (k *checkup) topics(ctx context.Context, f *findings, client *kafka.Client) {
+	all := k.cfg.Topics.all()
+	states, err := client.DescribeTopics(ctx, all...)
+	if err != nil {
+		w := ofKafka(err)
+		f.wrong("topics", w.mend, "could not be looked at: %s", w.text)
+		return
+	}
+	var there []string
+	for _, topic := range all {
+		if states[topic].Err == nil {
+			there = append(there, topic)
+		}
+	}
+	settings, err := client.TopicSettings(ctx, there...)
+	if err != nil {
+		w := ofKafka(err)
+		f.wrong("topics", w.mend, "their settings could not be read: %s", w.text)
+	}
+	for _, spec := range TopicSpecs(*k.cfg) {
+		t := topicCheck{f, spec.Name, states[spec.Name], settings[spec.Name]}
+		if t.exists("run distributor-bridge topics create") {
+			k.own(t, spec)
+		}
+	}
+	inboxTakes := bytesOf(settings[k.cfg.Topics.Names().Inbox])
+	for _, topic := range k.cfg.Topics.Upstream {
+		t := topicCheck{f, topic, states[topic], settings[topic]}
+		if t.exists("have it created, or take it out of topics.upstream") {
+			k.upstreams(t, inboxTakes)
+		}
+	}
+}
+
+// topicCheck is what is known of a topic, and where to say what is wrong with it.
+type topicCheck struct {
+	*findings
+	topic    string
+	state    kafka.TopicState
+	settings map[string]string // nil if they may not be read
+}
+
+// exists says whether there is anything to look at.
+func (t topicCheck) exists(mend string) bool {
+	switch {
+	case errors.Is(t.state.Err, kafka.ErrDenied):
+		t.wrong(t.topic, "allow DESCRIBE on the topic; if it does not exist then, "+mend, "may not be seen, or does not exist")
+	case t.state.Err != nil:
+		t.wrong(t.topic, mend, "does not exist")
+	case t.state.Leaderless > 0:
+		t.wrong(t.topic, "bring back the brokers that hold them", "%d of %d partitions have no leader: they can be neither read nor written",
+			t.state.Leaderless, t.state.Partitions)
+	default:
+		return true
+	}
+	return false
+}
+
+// own looks at one of the bridge's own topics: whether it is as topics create would make it, as far as that matters.
+func (k *checkup) own(t topicCheck, spec kafka.TopicSpec) {
+	before := len(t.list)
+	names := k.cfg.Topics.Names()
+	switch {
+	case spec.Name == names.Hints: // its number of partitions does not matter
+	case t.state.Partitions != spec.Partitions && spec.Name == names.State:
+		t.wrong(t.topic, fmt.Sprintf("set topics.partitions: %d, which state was made for", t.state.Partitions),
+			"has %d partitions, topics.partitions says %d: the number is fixed for ever", t.state.Partitions, spec.Partitions)
+	case t.state.Partitions != spec.Partitions:
+		t.wrong(t.topic, fmt.Sprintf("set topics.partitions: %d if state has as many; else make this topic anew while it is empty",
+			t.state.Partitions), "has %d partitions, topics.partitions says %d", t.state.Partitions, spec.Partitions)
+	}
+	if spec.Replication > 0 && t.state.Replication < spec.Replication {
+		t.wrong(t.topic, fmt.Sprintf("reassign it to %d brokers (kafka-reassign-partitions), or set topics.replication: %d",
+			spec.Replication, t.state.Replication),
+			"is kept by %s, topics.replication says %d", counted(t.state.Replication, "broker", "brokers"), spec.Replication)
+	}
+	if t.settings == nil {
+		t.leftOut(t.topic, "its settings may not be read: allow DESCRIBE_CONFIGS on the topic, at least for this check")
+		return
+	}
+	k.cleanup(t, spec)
+	k.sync(t, spec)
+	want, _ := strconv.Atoi(spec.Config["max.message.bytes"])
+	if takes := bytesOf(t.settings); takes > 0 && takes < want {
+		t.wrong(t.topic, set("max.message.bytes", want), "takes records of %d bytes, but topics.max_message_bytes asks for %d", takes, want)
+	}
+	if len(t.list) == before {
+		t.good(t.topic, "%s, %s, %s", counted(t.state.Partitions, "partition", "partitions"),
+			counted(t.state.Replication, "replica", "replicas"), keeps(t.settings))
+	}
+}
+
+// set says how a topic's setting is changed.
+func set(name string, value any) string {
+	return fmt.Sprintf("set %s=%v on the topic (kafka-configs --alter)", name, value)
+}
+
+// cleanup looks at what becomes of old records.
+func (k *checkup) cleanup(t topicCheck, spec kafka.TopicSpec) {
+	names := k.cfg.Topics.Names()
+	policy, want := t.settings["cleanup.policy"], spec.Config["cleanup.policy"]
+	if policy != want {
+		why := "records that are still needed would be dropped"
+		if spec.Name == names.State {
+			why = "what is known of customers would be deleted"
+			if policy == "" {
+				why = "all that was ever written would be read at each start"
+			}
+		}
+		t.wrong(t.topic, set("cleanup.policy", want), "has cleanup.policy=%s: %s", policy, why)
+		return
+	}
+	if want == "compact" {
+		return
+	}
+	keep, known := retention(t.settings)
+	wanted, _ := retention(spec.Config)
+	switch least := 2 * k.cfg.Rules.MaxWait; {
+	case !known:
+	case spec.Name == names.Inbox && keep >= 0 && keep < least:
+		t.wrong(t.topic, set("retention.ms", least.Milliseconds()),
+			"keeps records for %s, less than twice rules.max_wait (%s): what waits would lose its payload", config.FormatDuration(keep), config.FormatDuration(k.cfg.Rules.MaxWait))
+	case keep >= 0 && keep < wanted:
+		t.warn(t.topic, set("retention.ms", wanted.Milliseconds()), "keeps records for %s, topics.retention says %s", config.FormatDuration(keep), config.FormatDuration(wanted))
+	}
+	if size, err := strconv.ParseInt(t.settings["retention.bytes"], 10, 64); err == nil && size >= 0 {
+		const text = "deletes records past %d bytes a partition, however new they are"
+		if spec.Name == names.Inbox {
+			t.wrong(t.topic, set("retention.bytes", -1), text, size)
+		} else {
+			t.warn(t.topic, set("retention.bytes", -1), text, size)
+		}
+	}
+}
+
+// sync looks at how many brokers have a record before it is acknowledged.
+func (k *checkup) sync(t topicCheck, spec kafka.TopicSpec) {
+	least, err := strconv.Atoi(t.settings["min.insync.replicas"])
+	if err != nil {
+		return
+	}
+	want := k.cfg.Topics.MinInsyncReplicas
+	switch {
+	case least > t.state.Replication:
+		t.wrong(t.topic, set("min.insync.replicas", min(want, t.state.Replication)),
+			"nothing can be written: min.insync.replicas=%d, but %s", least, counted(t.state.Replication, "broker keeps it", "brokers keep it"))
+	case t.state.InSync < least:
+		t.wrong(t.topic, "bring back the brokers that are missing",
+			"nothing can be written just now: %d replicas are in sync, min.insync.replicas=%d", t.state.InSync, least)
+	case least < want:
+		t.wrong(t.topic, set("min.insync.replicas", want),
+			"has min.insync.replicas=%d, topics.min_insync_replicas says %d: a broker that dies may take acknowledged records with it", least, want)
+	}
+	if t.settings["unclean.leader.election.enable"] == "true" {
+		t.warn(t.topic, set("unclean.leader.election.enable", "false"),
+			"lets a broker that was behind become a leader: acknowledged records would be forgotten")
+	}
+}
+
+// upstreams looks at one of upstream's topics, which is only read.
+func (k *checkup) upstreams(t topicCheck, inboxTakes int) {
+	takes := bytesOf(t.settings)
+	if takes > 0 && inboxTakes > 0 && takes > inboxTakes {
+		t.warn(t.topic, fmt.Sprintf("set topics.max_message_bytes and the inbox's max.message.bytes to %d or more", takes+roomForHeaders),
+			"takes records of %d bytes, the inbox of %d: larger events lose their payload on the way to the dead letters", takes, inboxTakes)
+		return
+	}
+	if strings.Contains(t.settings["cleanup.policy"], "compact") {
+		t.warn(t.topic, "set cleanup.policy=delete, if upstream agrees",
+			"is compacted: an event is lost if another with its key comes before it is read")
+		return
+	}
+	t.good(t.topic, "upstream's, %s", counted(t.state.Partitions, "partition", "partitions"))
+}
+
+func bytesOf(settings map[string]string) int {
+	n, _ := strconv.Atoi(settings["max.message.bytes"])
+	return n
+}
+
+// retention gives for how long records are kept; below 0 is for ever.
+func retention(settings map[string]string) (keep time.Duration, known bool) {
+	ms, err := strconv.ParseInt(settings["retention.ms"], 10, 64)
+	if err != nil {
+		return 0, false
+	}
+	if ms > int64(1<<63-1)/int64(time.Millisecond) {
+		return -1, true
+	}
+	return time.Duration(ms) * time.Millisecond, true
+}
+
+// keeps says for how long a topic keeps what.
+func keeps(settings map[string]string) string {
+	keep, known := retention(settings)
+	switch policy := settings["cleanup.policy"]; {
+	case policy == "compact":
+		return "compacted"
+	case !known:
+		return policy
+	case keep < 0:
+		return "kept for ever"
+	default:
+		return "kept for " + config.FormatDuration(keep)
+	}
+}
+
+// loopbackOnly says whether all addresses, host:port, are of this machine.
+func loopbackOnly(addresses []string) bool {
+	for _, address := range addresses {
+		host, _, _ := net.SplitHostPort(address)
+		addr, err := netip.ParseAddr(host)
+		if host != "localhost" && (err != nil || !addr.IsLoopback()) {
+			return false
+		}
+	}
+	return true
+}
