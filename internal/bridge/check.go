@@ -75,6 +75,8 @@ type checkup struct {
 	file    string
 	origins config.Origins
 	areas   []*findings
+
+	lost bool // a broker of the cluster cannot be reached: answers that do not come are no news
 }
 
 // The areas, by their place among checkup.areas.
@@ -114,10 +116,13 @@ func (f *findings) leftOut(about, format string, args ...any) {
 	f.add(LeftOut, about, "", format, args...)
 }
 
-// wrongBelow says whether something is wrong with a key of a section.
-func (f *findings) wrongBelow(section string) bool {
+// tells says whether these findings tell of a problem already: a file that cannot be used makes its whole section unfit.
+func (f *findings) tells(p config.Problem) bool {
+	section := p.Key[:max(0, strings.LastIndexByte(p.Key, '.'))]
 	for _, finding := range f.list {
-		if finding.Level == Wrong && strings.HasPrefix(finding.About, section+".") {
+		switch about := finding.About; {
+		case finding.Level != Wrong || p.Key == "":
+		case about == p.Key+"_file", strings.HasPrefix(about, p.Key+"."), aboutFile(p.Key) && strings.HasPrefix(about, section+"."):
 			return true
 		}
 	}
@@ -131,11 +136,10 @@ func (k *checkup) local(problems []config.Located) {
 	defer files.end()
 	k.files(files)
 	for _, p := range problems {
-		about, section := p.Key, p.Key[:max(0, strings.LastIndexByte(p.Key, '.'))]
-		if aboutFile(p.Key) && files.wrongBelow(section) {
-			continue // said among the files, in better words
+		if files.tells(p.Problem) { // in better words
+			continue
 		}
-		text := p.Text
+		about, text := p.Key, p.Text
 		if about == "" {
 			about, text = "configuration", p.Error()
 		} else if p.Where != "" {
@@ -153,7 +157,8 @@ func (k *checkup) local(problems []config.Located) {
 func (k *checkup) rules(f *findings) {
 	c := k.cfg
 	if len(c.Offerings) == 0 {
-		f.warn("offerings", "name what upstream sells, with campaign and product", "none is given: every order is rejected as unknown_offering")
+		f.warn("offerings", "name what upstream sells, with campaign and product",
+			"none is given: every order is rejected as unknown_offering")
 	}
 	if c.Topics.MinInsyncReplicas == 1 && c.Topics.Replication != 1 {
 		f.warn("topics.min_insync_replicas", "set it to 2", "is 1: a broker that dies may take acknowledged events with it")
@@ -202,7 +207,8 @@ func blocked(problems []config.Located, sections ...string) string {
 // advice says how to mend a problem whose text does not say it.
 func advice(p config.Problem) string {
 	switch {
-	case strings.Contains(p.Text, "did you mean"), strings.Contains(p.Text, "want "), strings.Contains(p.Text, "give one of them"):
+	case strings.Contains(p.Text, "did you mean"), strings.Contains(p.Text, "want "), strings.Contains(p.Text, "give one of them"),
+		strings.Contains(p.Text, "such as"):
 		return ""
 	case strings.Contains(p.Text, "unknown key"), strings.Contains(p.Text, "unknown variable"):
 		return "take it out: deploy/config.example.yaml shows every key"
@@ -210,6 +216,11 @@ func advice(p config.Problem) string {
 		return ""
 	case strings.Contains(p.Text, "required"), strings.Contains(p.Text, "missing"), strings.Contains(p.Text, "is needed"):
 		return "set it, in the file or as DISTRIBUTOR_" + strings.ToUpper(strings.ReplaceAll(p.Key, ".", "_"))
+	}
+	for _, other := range []string{" kafka.", " group.", " topics.", " api.", " rules.", " webhooks."} {
+		if strings.Contains(p.Text, other) {
+			return "change one of the two"
+		}
 	}
 	return "change it: deploy/config.example.yaml says what it does"
 }

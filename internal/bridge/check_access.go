@@ -17,7 +17,7 @@ func (k *checkup) permissions(ctx context.Context, f *findings, client *kafka.Cl
 	before := len(f.list)
 	k.mayTopics(ctx, f, client)
 	for _, group := range []string{k.cfg.Group.Name, k.cfg.Group.Name + consumer.IntakeSuffix} {
-		mayGroup(ctx, f, client, group)
+		k.mayGroup(ctx, f, client, group)
 	}
 	k.mayFence(ctx, f, client)
 	if len(f.list) == before {
@@ -48,8 +48,7 @@ type topicNeed struct {
 func (k *checkup) mayTopics(ctx context.Context, f *findings, client *kafka.Client) {
 	states, err := client.DescribeTopics(ctx, k.cfg.Topics.all()...)
 	if err != nil {
-		w := ofKafka(err)
-		f.wrong("topics", w.mend, "permissions could not be asked for: %s", w.text)
+		k.failed(f, "topics", "permissions could not be asked for", err)
 		return
 	}
 	for _, need := range k.cfg.needs() {
@@ -65,19 +64,22 @@ func (k *checkup) mayTopics(ctx context.Context, f *findings, client *kafka.Clie
 		}
 		if len(missing) > 0 {
 			list := strings.Join(missing, " and ")
-			f.wrong("topic "+need.topic, "allow "+k.cfg.who()+" "+list+" on topic "+need.topic, "%s is not permitted", list)
+			unseen := ""
+			if state.Err != nil {
+				unseen = ", nor is it to see whether the topic exists"
+			}
+			f.wrong("topic "+need.topic, "allow "+k.cfg.who()+" "+list+" on topic "+need.topic, "%s is not permitted%s", list, unseen)
 		}
 	}
 }
 
-func mayGroup(ctx context.Context, f *findings, client *kafka.Client, group string) {
-	state, err := client.DescribeGroup(ctx, group)
+func (k *checkup) mayGroup(ctx context.Context, f *findings, client *kafka.Client, group string) {
+	may, err := client.MayGroup(ctx, group)
 	switch {
-	case errors.Is(err, kafka.ErrDenied), err == nil && state.May.Known() && !state.May.Has(kafka.OpRead):
-		f.wrong("group "+group, "allow READ on group "+group, "READ is not permitted: it cannot be joined")
+	case errors.Is(err, kafka.ErrDenied), err == nil && may.Known() && !may.Has(kafka.OpRead):
+		f.wrong("group "+group, "allow "+k.cfg.who()+" READ on group "+group, "READ is not permitted: it cannot be joined")
 	case err != nil:
-		w := ofKafka(err)
-		f.wrong("group "+group, w.mend, "could not be asked for: %s", w.text)
+		k.failed(f, "group "+group, "permissions could not be asked for", err)
 	}
 }
 
@@ -100,8 +102,7 @@ func (k *checkup) mayFence(ctx context.Context, f *findings, client *kafka.Clien
 		f.wrong("transactional ID "+ids[first], "allow "+k.cfg.who()+" WRITE on transactional IDs that begin with "+prefix+" (prefixed)",
 			"WRITE is not permitted: no partition of state can be taken")
 	default:
-		w := ofKafka(errs[first])
-		f.wrong("transactional ID "+ids[first], w.mend, "could not be asked for: %s", w.text)
+		k.failed(f, "transactional ID "+ids[first], "permissions could not be asked for", errs[first])
 	}
 }
 

@@ -98,7 +98,8 @@ func (k *checkup) token(ctx context.Context, f *findings, client *distributor.Cl
 		missing := slices.DeleteFunc(slices.Clone(k.cfg.API.Scopes), func(s string) bool { return slices.Contains(news.Scopes, s) })
 		if len(missing) > 0 {
 			list := strings.Join(missing, ", ")
-			f.wrong("api.scopes", "have the provider grant this client "+list, "the token lacks %s: the calls that need it are answered by 403", list)
+			f.wrong("api.scopes", "have the provider grant them to this client",
+				"the token lacks %s: calls that need it are answered by 403", list)
 			return true
 		}
 	}
@@ -122,15 +123,18 @@ func (k *checkup) noToken(ctx context.Context, f *findings, client *distributor.
 		f.wrong("api.scopes", "have the provider grant it, or take it out of api.scopes",
 			"no token is given, since this client may not have the scope %s", refused)
 	case e.Class == outcome.ClassUnauthorized:
-		f.wrong("api.client_id", "mend api.client_id or "+secret, "no token is given for this client ID and secret (%d %s)", e.Status, e.Code)
+		f.wrong("api.client_id", "mend api.client_id or "+secret,
+			"no token is given for this client ID and secret (%d %s)", e.Status, e.Code)
 	case e.Class == outcome.ClassEndpoint:
-		f.wrong("api.base_url", "mend api.base_url: the part before /oauth/token", "there is no token endpoint at %s (%d)", client.TokenURL(), e.Status)
+		f.wrong("api.base_url", "mend api.base_url: what stands before /oauth/token",
+			"there is no token endpoint at %s (%d)", client.TokenURL(), e.Status)
 	case e.Class == outcome.ClassThrottled:
 		f.warn("api.client_id", "wait, and check again", "tokens are not given just now: too many were asked for (429)")
 	case e.Status >= 500:
 		f.wrong("api.base_url", "wait, or ask the provider", "the token endpoint is down (%d)", e.Status)
 	default:
-		f.wrong("api.base_url", "look whether api.base_url leads to the API, or ask the provider", "the token endpoint gives no token that can be used")
+		f.wrong("api.base_url", "look whether api.base_url leads to the API, or ask the provider",
+			"the token endpoint gives no token that can be used")
 	}
 }
 
@@ -162,7 +166,8 @@ func (k *checkup) answers(ctx context.Context, f *findings, client *distributor.
 		}
 		f.wrong("api.prefix", mend, "the API is not at %s (%d)", client.URL(), e.Status)
 	case e.Status == http.StatusForbidden:
-		f.wrong("api.scopes", "have the provider grant investors:read, and give it in api.scopes", "the API does not let us ask for investors (403)")
+		f.wrong("api.scopes", "have the provider grant investors:read, and give it in api.scopes",
+			"the API does not let us ask for investors (403)")
 	case e.Class == outcome.ClassUnauthorized:
 		f.wrong("api.base_url", "look whether api.base_url is where the token comes from, or ask the provider",
 			"the API does not take the token that it has given (%d)", e.Status)

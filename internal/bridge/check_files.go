@@ -29,8 +29,10 @@ func (c *Config) secretFiles() []namedFile {
 	}
 }
 
-// aboutFile says whether a key names a file.
-func aboutFile(key string) bool { return strings.HasSuffix(key, "_file") }
+// aboutFile says whether a key names a file or a folder.
+func aboutFile(key string) bool {
+	return strings.HasSuffix(key, "_file") || strings.HasSuffix(key, "_root")
+}
 
 // files looks at all files that are named.
 func (k *checkup) files(f *findings) {
@@ -135,7 +137,7 @@ func authorities(f *findings, n namedFile) {
 	case last.Sub(now) < soon:
 		f.warn(n.key, "get the authority's new certificate", "%s: its certificates expire, the last on %s", n.path, date(last))
 	default:
-		f.good(n.key, "%s holds %d certificates, good until %s", n.path, len(certs), date(last))
+		f.good(n.key, "%s holds %s, good until %s", n.path, counted(len(certs), "certificate", "certificates"), date(last))
 	}
 }
 
@@ -162,7 +164,8 @@ func keyPairFiles(f *findings, cert, key namedFile) {
 	}
 	if _, err := tls.LoadX509KeyPair(cert.path, key.path); err != nil {
 		if strings.Contains(err.Error(), "does not match") {
-			f.wrong(key.key, "take the key with which the certificate was asked for", "%s does not fit the certificate %s", key.path, cert.path)
+			f.wrong(key.key, "take the key with which the certificate was asked for",
+				"%s does not fit the certificate %s", key.path, cert.path)
 			return
 		}
 		f.wrong(key.key, "give the private key as PEM, without a password", "%s holds no private key that can be used", key.path)

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"distributor-bridge/internal/config"
 	"distributor-bridge/internal/kafka"
 )
 
@@ -40,12 +41,21 @@ func (k *checkup) kafka(ctx context.Context, block string) {
 		return
 	}
 	defer client.Close()
+	limit := answersLimit
+	if k.lost { // what needs that broker will not be answered, and the rest is quick
+		limit /= 4
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	var parts errgroup.Group
 	parts.Go(func() error { defer brokers.end(); k.brokers(ctx, brokers, client); return nil })
 	parts.Go(func() error { defer topics.end(); k.topics(ctx, topics, client); return nil })
 	parts.Go(func() error { defer permissions.end(); k.permissions(ctx, permissions, client); return nil })
 	_ = parts.Wait() // they give no errors
 }
+
+// answersLimit is how long brokers may take for all questions together.
+const answersLimit = 12 * time.Second
 
 // knockLimit is how long one broker may take: longer than a slow handshake, and short enough for dead ones beside good ones.
 const knockLimit = 5 * time.Second
@@ -70,7 +80,7 @@ func (k *checkup) reach(ctx context.Context, f *findings) *kafka.Client {
 	}
 	for _, address := range k.cfg.Kafka.Brokers {
 		switch knock := given[address]; {
-		case knock.Stage == kafka.StageOpen:
+		case knock.Stage == kafka.StageOpen, slices.Contains(slices.Collect(maps.Values(announced)), address):
 		case first != nil:
 			w := k.cfg.ofKnock(knock)
 			f.warn("kafka.brokers: "+address, w.mend, "%s; the others answer", w.text)
@@ -108,6 +118,7 @@ func (k *checkup) announced(ctx context.Context, f *findings, cfg kafka.Config, 
 			knock = given[all[id]]
 		}
 		if knock.Stage != kafka.StageOpen {
+			k.lost = true
 			w := k.cfg.ofKnock(knock)
 			f.wrong(fmt.Sprintf("broker %d", id), "let it announce an address that can be reached from here (advertised.listeners)",
 				"the cluster says that it is at %s: %s", all[id], w.text)
@@ -164,13 +175,13 @@ func (k *checkup) brokers(ctx context.Context, f *findings, client *kafka.Client
 	limits, err := client.BrokerSettings(ctx, kafka.LeastSession, kafka.MostSession)
 	switch {
 	case err != nil:
-		w := ofKafka(err)
-		f.wrong("group.session", w.mend, "the brokers' limits could not be read: %s", w.text)
+		k.failed(f, "group.session", "the brokers' limits could not be read", err)
 		return
 	case limits == nil:
 		f.leftOut("group.session", "not compared with the brokers' limits, which may not be read (DESCRIBE_CONFIGS on the cluster)")
 		return
 	}
+	session := config.FormatDuration(c.Group.Session)
 	for _, name := range []string{kafka.LeastSession, kafka.MostSession} {
 		ms, err := strconv.ParseInt(limits[name], 10, 64)
 		if err != nil {
@@ -178,15 +189,17 @@ func (k *checkup) brokers(ctx context.Context, f *findings, client *kafka.Client
 		}
 		limit := time.Duration(ms) * time.Millisecond
 		if name == kafka.LeastSession && c.Group.Session < limit {
-			f.wrong("group.session", "set it to "+limit.String()+" or more", "%s is below the brokers' %s, %s", c.Group.Session, name, limit)
+			f.wrong("group.session", "set it to "+config.FormatDuration(limit)+" or more",
+				"%s is below the brokers' %s, %s", session, name, config.FormatDuration(limit))
 			return
 		}
 		if name == kafka.MostSession && c.Group.Session > limit {
-			f.wrong("group.session", "set it to "+limit.String()+" or less", "%s is above the brokers' %s, %s", c.Group.Session, name, limit)
+			f.wrong("group.session", "set it to "+config.FormatDuration(limit)+" or less",
+				"%s is above the brokers' %s, %s", session, name, config.FormatDuration(limit))
 			return
 		}
 	}
-	f.good("group.session", "%s is within the brokers' limits", c.Group.Session)
+	f.good("group.session", "%s is within the brokers' limits", session)
 }
 
 // counted gives "1 broker", "2 brokers".

@@ -19,8 +19,7 @@ func (k *checkup) topics(ctx context.Context, f *findings, client *kafka.Client)
 	all := k.cfg.Topics.all()
 	states, err := client.DescribeTopics(ctx, all...)
 	if err != nil {
-		w := ofKafka(err)
-		f.wrong("topics", w.mend, "could not be looked at: %s", w.text)
+		k.failed(f, "topics", "could not be looked at", err)
 		return
 	}
 	var there []string
@@ -31,20 +30,22 @@ func (k *checkup) topics(ctx context.Context, f *findings, client *kafka.Client)
 	}
 	settings, err := client.TopicSettings(ctx, there...)
 	if err != nil {
-		w := ofKafka(err)
-		f.wrong("topics", w.mend, "their settings could not be read: %s", w.text)
+		k.failed(f, "topics", "settings could not be read", err)
+	} else if unread := len(there) - len(settings); unread > 0 {
+		f.leftOut("topics", "settings of %s may not be read: allow DESCRIBE_CONFIGS, at least for this check", counted(unread, "topic", "topics"))
 	}
-	for _, spec := range TopicSpecs(*k.cfg) {
+	specs := TopicSpecs(*k.cfg)
+	like := k.alike(f, specs, states)
+	for _, spec := range specs {
 		t := topicCheck{f, spec.Name, states[spec.Name], settings[spec.Name]}
 		if t.exists("run distributor-bridge topics create") {
-			k.own(t, spec)
+			k.own(t, spec, like)
 		}
 	}
-	inboxTakes := bytesOf(settings[k.cfg.Topics.Names().Inbox])
 	for _, topic := range k.cfg.Topics.Upstream {
 		t := topicCheck{f, topic, states[topic], settings[topic]}
 		if t.exists("have it created, or take it out of topics.upstream") {
-			k.upstreams(t, inboxTakes)
+			k.upstreams(t)
 		}
 	}
 }
@@ -61,48 +62,68 @@ type topicCheck struct {
 func (t topicCheck) exists(mend string) bool {
 	switch {
 	case errors.Is(t.state.Err, kafka.ErrDenied):
-		t.wrong(t.topic, "allow DESCRIBE on the topic; if it does not exist then, "+mend, "may not be seen, or does not exist")
+		t.leftOut(t.topic, "not looked at: it may not be seen, which is said below")
 	case t.state.Err != nil:
 		t.wrong(t.topic, mend, "does not exist")
 	case t.state.Leaderless > 0:
-		t.wrong(t.topic, "bring back the brokers that hold them", "%d of %d partitions have no leader: they can be neither read nor written",
-			t.state.Leaderless, t.state.Partitions)
+		t.wrong(t.topic, "bring back the brokers that hold them",
+			"%d of %d partitions have no leader: they can be neither read nor written", t.state.Leaderless, t.state.Partitions)
 	default:
 		return true
 	}
 	return false
 }
 
+// shape is what all of the bridge's own topics have to have alike.
+type shape struct{ partitions, replication int }
+
+// alike gives the shape that each of the bridge's own topics is to have. Where all of them differ from the configuration in the same way
+// that is said once, of the key, and they are compared with each other then. State is who knows the number of partitions.
+func (k *checkup) alike(f *findings, specs []kafka.TopicSpec, states map[string]kafka.TopicState) shape {
+	want := shape{k.cfg.Topics.Partitions, k.cfg.Topics.Replication}
+	if state := states[k.cfg.Topics.Names().State]; state.Err == nil && state.Partitions != want.partitions {
+		f.wrong("topics.partitions", fmt.Sprintf("set it to %d", state.Partitions),
+			"is %d, but state was made with %d partitions: the number is fixed for ever", want.partitions, state.Partitions)
+		want.partitions = state.Partitions
+	}
+	has := map[int]bool{}
+	for _, spec := range specs {
+		if state := states[spec.Name]; state.Err == nil {
+			has[state.Replication] = true
+		}
+	}
+	for replication := range has {
+		if len(has) == 1 && replication < want.replication {
+			f.wrong("topics.replication", fmt.Sprintf("reassign the topics to %d brokers (kafka-reassign-partitions), or set it to %d",
+				want.replication, replication),
+				"is %d, but each of the bridge's topics is kept by %s", want.replication, counted(replication, "broker", "brokers"))
+			want.replication = replication
+		}
+	}
+	return want
+}
+
 // own looks at one of the bridge's own topics: whether it is as topics create would make it, as far as that matters.
-func (k *checkup) own(t topicCheck, spec kafka.TopicSpec) {
+func (k *checkup) own(t topicCheck, spec kafka.TopicSpec, like shape) {
 	before := len(t.list)
-	names := k.cfg.Topics.Names()
-	switch {
-	case spec.Name == names.Hints: // its number of partitions does not matter
-	case t.state.Partitions != spec.Partitions && spec.Name == names.State:
-		t.wrong(t.topic, fmt.Sprintf("set topics.partitions: %d, which state was made for", t.state.Partitions),
-			"has %d partitions, topics.partitions says %d: the number is fixed for ever", t.state.Partitions, spec.Partitions)
-	case t.state.Partitions != spec.Partitions:
-		t.wrong(t.topic, fmt.Sprintf("set topics.partitions: %d if state has as many; else make this topic anew while it is empty",
-			t.state.Partitions), "has %d partitions, topics.partitions says %d", t.state.Partitions, spec.Partitions)
+	if t.state.Partitions != like.partitions && spec.Name != k.cfg.Topics.Names().Hints {
+		t.wrong(t.topic, "give it as many: empty and made anew, or by other names of topics",
+			"has %s, and %d are wanted", counted(t.state.Partitions, "partition", "partitions"), like.partitions)
 	}
-	if spec.Replication > 0 && t.state.Replication < spec.Replication {
-		t.wrong(t.topic, fmt.Sprintf("reassign it to %d brokers (kafka-reassign-partitions), or set topics.replication: %d",
-			spec.Replication, t.state.Replication),
-			"is kept by %s, topics.replication says %d", counted(t.state.Replication, "broker", "brokers"), spec.Replication)
+	if t.state.Replication < like.replication {
+		t.wrong(t.topic, fmt.Sprintf("reassign it to %d brokers (kafka-reassign-partitions)", like.replication),
+			"is kept by %s, topics.replication says %d", counted(t.state.Replication, "broker", "brokers"), like.replication)
 	}
-	if t.settings == nil {
-		t.leftOut(t.topic, "its settings may not be read: allow DESCRIBE_CONFIGS on the topic, at least for this check")
-		return
-	}
-	k.cleanup(t, spec)
-	k.sync(t, spec)
-	want, _ := strconv.Atoi(spec.Config["max.message.bytes"])
-	if takes := bytesOf(t.settings); takes > 0 && takes < want {
-		t.wrong(t.topic, set("max.message.bytes", want), "takes records of %d bytes, but topics.max_message_bytes asks for %d", takes, want)
+	if t.settings != nil {
+		k.cleanup(t, spec)
+		k.sync(t)
+		want, _ := strconv.Atoi(spec.Config["max.message.bytes"])
+		if takes := bytesOf(t.settings); takes > 0 && takes < want {
+			t.wrong(t.topic, set("max.message.bytes", want), "takes records of %d bytes, %d are wanted (topics.max_message_bytes)", takes, want)
+		}
 	}
 	if len(t.list) == before {
-		t.good(t.topic, "%s, %s, %s", counted(t.state.Partitions, "partition", "partitions"),
+		t.good(t.topic, "%s, %s%s", counted(t.state.Partitions, "partition", "partitions"),
 			counted(t.state.Replication, "replica", "replicas"), keeps(t.settings))
 	}
 }
@@ -136,9 +157,11 @@ func (k *checkup) cleanup(t topicCheck, spec kafka.TopicSpec) {
 	case !known:
 	case spec.Name == names.Inbox && keep >= 0 && keep < least:
 		t.wrong(t.topic, set("retention.ms", least.Milliseconds()),
-			"keeps records for %s, less than twice rules.max_wait (%s): what waits would lose its payload", config.FormatDuration(keep), config.FormatDuration(k.cfg.Rules.MaxWait))
+			"keeps records for %s, less than twice rules.max_wait (%s): what waits would lose its payload",
+			config.FormatDuration(keep), config.FormatDuration(k.cfg.Rules.MaxWait))
 	case keep >= 0 && keep < wanted:
-		t.warn(t.topic, set("retention.ms", wanted.Milliseconds()), "keeps records for %s, topics.retention says %s", config.FormatDuration(keep), config.FormatDuration(wanted))
+		t.warn(t.topic, set("retention.ms", wanted.Milliseconds()), "keeps records for %s, topics.retention says %s",
+			config.FormatDuration(keep), config.FormatDuration(wanted))
 	}
 	if size, err := strconv.ParseInt(t.settings["retention.bytes"], 10, 64); err == nil && size >= 0 {
 		const text = "deletes records past %d bytes a partition, however new they are"
@@ -151,7 +174,7 @@ func (k *checkup) cleanup(t topicCheck, spec kafka.TopicSpec) {
 }
 
 // sync looks at how many brokers have a record before it is acknowledged.
-func (k *checkup) sync(t topicCheck, spec kafka.TopicSpec) {
+func (k *checkup) sync(t topicCheck) {
 	least, err := strconv.Atoi(t.settings["min.insync.replicas"])
 	if err != nil {
 		return
@@ -160,13 +183,15 @@ func (k *checkup) sync(t topicCheck, spec kafka.TopicSpec) {
 	switch {
 	case least > t.state.Replication:
 		t.wrong(t.topic, set("min.insync.replicas", min(want, t.state.Replication)),
-			"nothing can be written: min.insync.replicas=%d, but %s", least, counted(t.state.Replication, "broker keeps it", "brokers keep it"))
+			"nothing can be written: min.insync.replicas=%d, but %s", least,
+			counted(t.state.Replication, "broker keeps it", "brokers keep it"))
 	case t.state.InSync < least:
 		t.wrong(t.topic, "bring back the brokers that are missing",
 			"nothing can be written just now: %d replicas are in sync, min.insync.replicas=%d", t.state.InSync, least)
 	case least < want:
 		t.wrong(t.topic, set("min.insync.replicas", want),
-			"has min.insync.replicas=%d, topics.min_insync_replicas says %d: a broker that dies may take acknowledged records with it", least, want)
+			"has min.insync.replicas=%d, topics.min_insync_replicas says %d: a broker that dies may take acknowledged records with it",
+			least, want)
 	}
 	if t.settings["unclean.leader.election.enable"] == "true" {
 		t.warn(t.topic, set("unclean.leader.election.enable", "false"),
@@ -175,11 +200,11 @@ func (k *checkup) sync(t topicCheck, spec kafka.TopicSpec) {
 }
 
 // upstreams looks at one of upstream's topics, which is only read.
-func (k *checkup) upstreams(t topicCheck, inboxTakes int) {
-	takes := bytesOf(t.settings)
-	if takes > 0 && inboxTakes > 0 && takes > inboxTakes {
+func (k *checkup) upstreams(t topicCheck) {
+	takes, inboxTakes := bytesOf(t.settings), k.cfg.Topics.MaxMessageBytes
+	if takes > inboxTakes {
 		t.warn(t.topic, fmt.Sprintf("set topics.max_message_bytes and the inbox's max.message.bytes to %d or more", takes+roomForHeaders),
-			"takes records of %d bytes, the inbox of %d: larger events lose their payload on the way to the dead letters", takes, inboxTakes)
+			"takes records of %d bytes, the inbox of %d: larger events go to the dead letters without their payload", takes, inboxTakes)
 		return
 	}
 	if strings.Contains(t.settings["cleanup.policy"], "compact") {
@@ -207,18 +232,18 @@ func retention(settings map[string]string) (keep time.Duration, known bool) {
 	return time.Duration(ms) * time.Millisecond, true
 }
 
-// keeps says for how long a topic keeps what.
+// keeps says for how long a topic keeps what; nothing if that may not be read.
 func keeps(settings map[string]string) string {
 	keep, known := retention(settings)
 	switch policy := settings["cleanup.policy"]; {
 	case policy == "compact":
-		return "compacted"
+		return ", compacted"
 	case !known:
-		return policy
+		return ""
 	case keep < 0:
-		return "kept for ever"
+		return ", kept for ever"
 	default:
-		return "kept for " + config.FormatDuration(keep)
+		return ", kept for " + config.FormatDuration(keep)
 	}
 }
 

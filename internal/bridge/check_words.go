@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -112,7 +113,7 @@ func (c *Config) ofLogin(k kafka.Knock, ended bool) (words, bool) {
 	case kafka.StageMechanism:
 		if len(k.Mechanisms) > 0 {
 			return words{fmt.Sprintf("this listener does not take %s, but %s", s.Mechanism, strings.Join(k.Mechanisms, ", ")),
-				"set kafka.sasl.mechanism: " + k.Mechanisms[0]}, true
+				"set kafka.sasl.mechanism: " + best(k.Mechanisms)}, true
 		}
 		if !late(k.Err) {
 			return words{"this listener asks for no login", "take out kafka.sasl, or give the port of one that does"}, true
@@ -120,7 +121,7 @@ func (c *Config) ofLogin(k kafka.Knock, ended bool) (words, bool) {
 	case kafka.StageLogin:
 		if !late(k.Err) {
 			return words{fmt.Sprintf("user or password is wrong (%s, user %s)", s.Mechanism, s.User),
-				"mend kafka.sasl.user or its password, or have the user made for " + s.Mechanism}, true
+				"mend kafka.sasl.user or what password_file holds, or have the user made for " + s.Mechanism}, true
 		}
 	case kafka.StageUse:
 		if ended && s.Mechanism == "" {
@@ -130,13 +131,26 @@ func (c *Config) ofLogin(k kafka.Knock, ended bool) (words, bool) {
 	return words{}, false
 }
 
-// ofKafka tells of an error of the client, of which the brokers have let us in.
-func ofKafka(err error) words {
-	switch {
-	case errors.Is(err, kafka.ErrDenied):
-		return words{"it is not permitted", "have the access rule added"}
-	case late(err):
-		return words{"the brokers do not answer in time", "look at their logs, or give more time with --timeout"}
+// best gives the mechanism to take of those that are offered.
+func best(offered []string) string {
+	for _, m := range []string{"SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"} {
+		if slices.Contains(offered, m) {
+			return m
+		}
 	}
-	return words{err.Error(), "look at the brokers' logs"}
+	return "one of PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512, which the brokers have to offer"
+}
+
+// failed tells of a question that brokers, who have let us in, have not answered as they should.
+func (k *checkup) failed(f *findings, about, what string, err error) {
+	switch {
+	case late(err) && k.lost:
+		f.leftOut(about, "%s: a broker cannot be reached", what)
+	case late(err):
+		f.wrong(about, "look at the brokers' logs, or give more time with --timeout", "%s: the brokers do not answer in time", what)
+	case errors.Is(err, kafka.ErrDenied):
+		f.wrong(about, "have it allowed to "+k.cfg.who(), "%s: %v", what, err)
+	default:
+		f.wrong(about, "look at the brokers' logs", "%s: %v", what, err)
+	}
 }

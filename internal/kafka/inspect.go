@@ -149,18 +149,10 @@ func (c *Client) settings(ctx context.Context, what string, req *describeconfigs
 	return all, err
 }
 
-// GroupState is how a consumer group stands.
-type GroupState struct {
-	Members int
-	Clients []string // the client IDs of the members
-	May     Operations
-}
-
-// DescribeGroup tells how a group stands, and what this client may do with it, without joining it. A group that does not exist
-// has no members. ErrDenied if it may not be seen.
-func (c *Client) DescribeGroup(ctx context.Context, group string) (GroupState, error) {
-	var s GroupState
-	err := c.ask(ctx, "describe group "+group, func(ctx context.Context) error {
+// MayGroup tells what this client may do with a consumer group, without joining it, be there such a group or not. ErrDenied if it may
+// not be seen.
+func (c *Client) MayGroup(ctx context.Context, group string) (may Operations, err error) {
+	err = c.ask(ctx, "describe group "+group, func(ctx context.Context) error {
 		m, err := c.send(ctx, &describegroups.Request{Groups: []string{group}, IncludeAuthorizedOperations: true})
 		if err != nil {
 			return err
@@ -169,17 +161,13 @@ func (c *Client) DescribeGroup(ctx context.Context, group string) (GroupState, e
 		if len(res.Groups) != 1 {
 			return errEmpty
 		}
-		g := res.Groups[0]
-		if e := codeError(g.ErrorCode); e != 0 && !e.is(kafkago.GroupIdNotFound) {
+		may = Operations(res.Groups[0].AuthorizedOperations)
+		if e := codeError(res.Groups[0].ErrorCode); e != 0 && !e.is(kafkago.GroupIdNotFound) {
 			return e
-		}
-		s = GroupState{Members: len(g.Members), May: Operations(g.AuthorizedOperations)}
-		for _, member := range g.Members {
-			s.Clients = append(s.Clients, member.ClientID)
 		}
 		return nil
 	})
-	return s, err
+	return may, err
 }
 
 // MayUse says whether this client may write with a transactional ID: nil, or ErrDenied. It takes nothing: whoever has the ID keeps
@@ -196,7 +184,8 @@ func (c *Client) MayUse(ctx context.Context, transactionalID string) error {
 			return err
 		}
 		switch e := codeError(m.(*initproducerid.Response).ErrorCode); {
-		case e.is(kafkago.InvalidTransactionTimeout, kafkago.InvalidProducerIDMapping, kafkago.InvalidProducerEpoch, kafkago.ProducerFenced):
+		case e.is(kafkago.InvalidTransactionTimeout, kafkago.InvalidProducerIDMapping),
+			e.is(kafkago.InvalidProducerEpoch, kafkago.ProducerFenced):
 			return nil // permitted, and refused as it should be
 		case e == 0:
 			return final{errors.New("the broker gave what it had to refuse")}

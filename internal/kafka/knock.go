@@ -59,6 +59,10 @@ func (c Config) Knock(ctx context.Context, address string) Knock {
 	return k
 }
 
+// handshakeLimit is half of what a Knock is usually given: a listener without TLS may wait for the rest of what it takes for a large
+// request, and then there is time left to find that out.
+const handshakeLimit = dialTimeout / 2
+
 func (c Config) knock(ctx context.Context, address string) (k Knock) {
 	k.Stage = StageDial
 	nc, err := c.Dial(ctx, "tcp", address)
@@ -76,7 +80,9 @@ func (c Config) knock(ctx context.Context, address string) (k Knock) {
 	if c.TLS != nil {
 		k.Stage = StageTLS
 		tc := tls.Client(nc, c.tlsFor(address))
-		if k.Err = tc.HandshakeContext(ctx); k.Err != nil {
+		shaking, cancel := context.WithTimeout(ctx, handshakeLimit)
+		defer cancel()
+		if k.Err = tc.HandshakeContext(shaking); k.Err != nil {
 			return k
 		}
 		state := tc.ConnectionState()
