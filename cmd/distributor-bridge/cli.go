@@ -28,6 +28,7 @@ written, or nothing is known of what was asked for; 4 an event is unfit, as it i
 type cli struct {
 	Run     runCommand     `cmd:"" help:"Work on events until stopped."`
 	Check   checkCommand   `cmd:"" help:"Look whether all that run needs is there and fits, and say how to mend what does not."`
+	Config  configCommand  `cmd:"" help:"The configuration as it holds."`
 	Topics  topicsCommand  `cmd:"" help:"The bridge's own topics."`
 	Plan    planCommand    `cmd:"" help:"Show which calls, with which keys, an event would make."`
 	Status  statusCommand  `cmd:"" help:"Show what became of a customer or an order, what it waits for, and what comes next."`
@@ -39,7 +40,8 @@ type cli struct {
 }
 
 type topicsCommand struct {
-	Create createCommand `cmd:"" help:"Show which of the bridge's topics are missing, and create them."`
+	Create createCommand     `cmd:"" help:"Show which of the bridge's topics are missing, and create them."`
+	List   topicsListCommand `cmd:"" help:"Show the bridge's topics and upstream's: how large they are, and what is still to be done of them."`
 }
 
 // surroundings are what a command may touch of the world, other than the network.

@@ -32,7 +32,8 @@ func (k *checkup) topics(ctx context.Context, f *findings, client *kafka.Client)
 	if err != nil {
 		k.failed(f, "topics", "settings could not be read", err)
 	} else if unread := len(there) - len(settings); unread > 0 {
-		f.leftOut("topics", "settings of %s may not be read: allow DESCRIBE_CONFIGS, at least for this check", counted(unread, "topic", "topics"))
+		f.leftOut("topics", "settings of %s may not be read: allow DESCRIBE_CONFIGS, at least for this check",
+			counted(unread, "topic", "topics"))
 	}
 	specs := TopicSpecs(*k.cfg)
 	like := k.alike(f, specs, states)
@@ -119,12 +120,13 @@ func (k *checkup) own(t topicCheck, spec kafka.TopicSpec, like shape) {
 		k.sync(t)
 		want, _ := strconv.Atoi(spec.Config["max.message.bytes"])
 		if takes := bytesOf(t.settings); takes > 0 && takes < want {
-			t.wrong(t.topic, set("max.message.bytes", want), "takes records of %d bytes, %d are wanted (topics.max_message_bytes)", takes, want)
+			t.wrong(t.topic, set("max.message.bytes", want),
+				"takes records of %d bytes, %d are wanted (topics.max_message_bytes)", takes, want)
 		}
 	}
 	if len(t.list) == before {
-		t.good(t.topic, "%s, %s%s", counted(t.state.Partitions, "partition", "partitions"),
-			counted(t.state.Replication, "replica", "replicas"), keeps(t.settings))
+		t.good(t.topic, "%s", strings.TrimSuffix(strings.Join([]string{counted(t.state.Partitions, "partition", "partitions"),
+			counted(t.state.Replication, "replica", "replicas"), kept(t.settings)}, ", "), ", "))
 	}
 }
 
@@ -232,18 +234,20 @@ func retention(settings map[string]string) (keep time.Duration, known bool) {
 	return time.Duration(ms) * time.Millisecond, true
 }
 
-// keeps says for how long a topic keeps what; nothing if that may not be read.
-func keeps(settings map[string]string) string {
+// kept says for how long a topic keeps what; nothing if that may not be read.
+func kept(settings map[string]string) string {
 	keep, known := retention(settings)
 	switch policy := settings["cleanup.policy"]; {
 	case policy == "compact":
-		return ", compacted"
+		return "compacted"
 	case !known:
 		return ""
 	case keep < 0:
-		return ", kept for ever"
+		return "kept for ever"
+	case policy != "delete":
+		return "compacted, kept for " + config.FormatDuration(keep)
 	default:
-		return ", kept for " + config.FormatDuration(keep)
+		return "kept for " + config.FormatDuration(keep)
 	}
 }
 
