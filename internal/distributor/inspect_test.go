@@ -26,9 +26,13 @@ func TestTryToken(t *testing.T) {
 		t.Errorf("%d tokens: the one that was tried for is in use", n)
 	}
 	refusing := newAPI(t, created)
-	refusing.token = says(http.StatusUnauthorized, `{"error": "invalid_client"}`)
+	refusing.token = func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		says(http.StatusUnauthorized, `{"error": "invalid_client"}`)(w, r)
+	}
 	_, err = refusing.client().TryToken(t.Context(), nil)
-	if e := outcome.Of(err); e == nil || e.Status != http.StatusUnauthorized || e.Code != "invalid_client" || e.Class != outcome.ClassUnauthorized {
+	e := outcome.Of(err)
+	if e == nil || e.Status != http.StatusUnauthorized || e.Code != "invalid_client" || e.Class != outcome.ClassUnauthorized {
 		t.Errorf("refused: %v", err)
 	}
 }
