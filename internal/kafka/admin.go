@@ -253,7 +253,7 @@ func (c *Client) checkSession(ctx context.Context, session time.Duration) error 
 		return err
 	}
 	if limits == nil {
-		c.log.Warn().Msg("kafka: the broker's limits of the session timeout may not be read")
+		c.log.Info().Msg("kafka: the broker's limits of the session timeout may not be read")
 	}
 	for _, name := range []string{LeastSession, MostSession} {
 		ms, err := strconv.ParseInt(limits[name], 10, 64)
