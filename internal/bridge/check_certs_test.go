@@ -14,16 +14,16 @@ import (
 	"time"
 )
 
-// authority issues certificates.
-type authority struct {
+// issuer issues certificates.
+type issuer struct {
 	t    *testing.T
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-func newAuthority(t *testing.T) *authority {
+func newIssuer(t *testing.T) *issuer {
 	t.Helper()
-	a := &authority{t: t}
+	a := &issuer{t: t}
 	a.key, a.cert = a.sign(&x509.Certificate{
 		Subject: pkix.Name{CommonName: "authority"}, NotAfter: time.Now().Add(1000 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
@@ -31,7 +31,7 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-func (a *authority) sign(template *x509.Certificate) (*ecdsa.PrivateKey, *x509.Certificate) {
+func (a *issuer) sign(template *x509.Certificate) (*ecdsa.PrivateKey, *x509.Certificate) {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -62,7 +62,7 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // issue gives a certificate for a name or an address, and its key, PEM.
-func (a *authority) issue(lasts time.Duration, name string) (cert, key string) {
+func (a *issuer) issue(lasts time.Duration, name string) (cert, key string) {
 	a.t.Helper()
 	template := &x509.Certificate{Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(lasts)}
 	if ip := net.ParseIP(name); ip != nil {
@@ -82,10 +82,10 @@ func block(kind string, raw []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: raw}))
 }
 
-func (a *authority) pem() string { return block("CERTIFICATE", a.cert.Raw) }
+func (a *issuer) pem() string { return block("CERTIFICATE", a.cert.Raw) }
 
 // server gives the TLS of a broker of that name.
-func (a *authority) server(name string) *tls.Config {
+func (a *issuer) server(name string) *tls.Config {
 	a.t.Helper()
 	cert, key := a.issue(100*24*time.Hour, name)
 	pair, err := tls.X509KeyPair([]byte(cert), []byte(key))
@@ -95,7 +95,7 @@ func (a *authority) server(name string) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 }
 
-func (a *authority) pool() *x509.CertPool {
+func (a *issuer) pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)
 	return pool

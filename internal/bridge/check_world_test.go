@@ -46,7 +46,7 @@ type site struct {
 	apiTLS  bool
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 
-	authority, other *authority
+	authority, other *issuer
 	brokers          []string
 }
 
@@ -80,7 +80,7 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{
 		t: t, dir: t.TempDir(), text: siteConfig, sasl: true, rules: leastRules(),
-		authority: newAuthority(t), other: newAuthority(t),
+		authority: newIssuer(t), other: newIssuer(t),
 	}
 	s.tls = s.authority.server("127.0.0.1")
 	s.write("ca.pem", s.authority.pem())
@@ -171,7 +171,7 @@ func (s *site) mode(name string, mode os.FileMode) {
 }
 
 // keyPair writes name.crt, which lasts for so many days, and name.key.
-func (s *site) keyPair(name string, by *authority, days int) {
+func (s *site) keyPair(name string, by *issuer, days int) {
 	s.t.Helper()
 	cert, key := by.issue(time.Duration(days)*24*time.Hour, "client.example.org")
 	s.write(name+".crt", cert)
