@@ -102,17 +102,17 @@ func leastRules() []kfake.ACL {
 		look           = kmsg.ACLOperationDescribeConfigs
 	)
 	return slices.Concat(
-		rules(topic, "orders", literal, read, look), rules(topic, "distributor.inbox", literal, read, write, look),
-		rules(topic, "distributor.state", literal, read, write, look), rules(topic, "distributor.results", literal, write, look),
-		rules(topic, "distributor.dead-letters", literal, write, look), rules(topic, "distributor.hints", literal, read, look),
-		rules(kmsg.ACLResourceTypeGroup, "distributor-bridge", literal, read),
-		rules(kmsg.ACLResourceTypeGroup, "distributor-bridge-intake", literal, read),
-		rules(kmsg.ACLResourceTypeTransactionalId, "distributor-bridge-distributor.state-", kmsg.ACLResourcePatternTypePrefixed, write),
-		rules(kmsg.ACLResourceTypeCluster, "kafka-cluster", literal, look),
+		allowing(topic, "orders", literal, read, look), allowing(topic, "distributor.inbox", literal, read, write, look),
+		allowing(topic, "distributor.state", literal, read, write, look), allowing(topic, "distributor.results", literal, write, look),
+		allowing(topic, "distributor.dead-letters", literal, write, look), allowing(topic, "distributor.hints", literal, read, look),
+		allowing(kmsg.ACLResourceTypeGroup, "distributor-bridge", literal, read),
+		allowing(kmsg.ACLResourceTypeGroup, "distributor-bridge-intake", literal, read),
+		allowing(kmsg.ACLResourceTypeTransactionalId, "distributor-bridge-distributor.state-", kmsg.ACLResourcePatternTypePrefixed, write),
+		allowing(kmsg.ACLResourceTypeCluster, "kafka-cluster", literal, look),
 	)
 }
 
-func rules(kind kmsg.ACLResourceType, name string, pattern kmsg.ACLResourcePatternType, ops ...kmsg.ACLOperation) (all []kfake.ACL) {
+func allowing(kind kmsg.ACLResourceType, name string, pattern kmsg.ACLResourcePatternType, ops ...kmsg.ACLOperation) (all []kfake.ACL) {
 	for _, op := range ops {
 		all = append(all, kfake.ACL{Resource: kind, Name: name, Pattern: pattern, Operation: op, Allow: true})
 	}
@@ -311,5 +311,5 @@ func (s *site) check(cfg bridge.Config, o bridge.CheckOptions) (lines []string, 
 // allowHints lets hints be written, as a member needs it that takes webhooks.
 func (s *site) allowHints() {
 	s.rules = append(s.rules,
-		rules(kmsg.ACLResourceTypeTopic, "distributor.hints", kmsg.ACLResourcePatternTypeLiteral, kmsg.ACLOperationWrite)...)
+		allowing(kmsg.ACLResourceTypeTopic, "distributor.hints", kmsg.ACLResourcePatternTypeLiteral, kmsg.ACLOperationWrite)...)
 }
