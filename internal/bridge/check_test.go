@@ -371,3 +371,22 @@ func TestCheckEnds(t *testing.T) {
 		t.Errorf("took %s, %d things are wrong", took, wrong)
 	}
 }
+
+// What may not be looked at is left out, and nothing is wrong for it.
+func TestCheckWithoutDescribeConfigs(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for _, name := range []string{"orders", "distributor.state", "kafka-cluster"} {
+		s.deny(name, kmsg.ACLOperationDescribeConfigs)
+	}
+	lines, _ := s.check(s.open())
+	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "good ") && !strings.Contains(line, "orders") })
+	want := []string{
+		"left_out group.session: not compared with the brokers' limits, which may not be read (DESCRIBE_CONFIGS on the cluster)",
+		"left_out topics: settings of distributor.state may not be read: allow DESCRIBE_CONFIGS, at least for this check",
+		"good orders: upstream's, 2 partitions; its settings may not be read, so that its largest event is not known",
+	}
+	if !slices.Equal(lines, want) {
+		t.Errorf("got  %q\nwant %q", lines, want)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,9 +32,8 @@ func (k *checkup) topics(ctx context.Context, f *findings, client *kafka.Client)
 	settings, err := client.TopicSettings(ctx, there...)
 	if err != nil {
 		k.failed(f, "topics", "settings could not be read", err)
-	} else if unread := len(there) - len(settings); unread > 0 {
-		f.leftOut("topics", "settings of %s may not be read: allow DESCRIBE_CONFIGS, at least for this check",
-			counted(unread, "topic", "topics"))
+	} else if unread := k.unread(there, settings); unread != "" {
+		f.leftOut("topics", "settings of %s may not be read: allow DESCRIBE_CONFIGS, at least for this check", unread)
 	}
 	specs := TopicSpecs(*k.cfg)
 	like := k.alike(f, specs, states)
@@ -49,6 +49,17 @@ func (k *checkup) topics(ctx context.Context, f *findings, client *kafka.Client)
 			k.upstreams(t)
 		}
 	}
+}
+
+// unread names those of the bridge's own topics whose settings may not be read. Upstream's are others' to show.
+func (k *checkup) unread(there []string, settings map[string]map[string]string) string {
+	var names []string
+	for _, topic := range there {
+		if settings[topic] == nil && !slices.Contains(k.cfg.Topics.Upstream, topic) {
+			names = append(names, topic)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // topicCheck is what is known of a topic, and where to say what is wrong with it.
@@ -214,7 +225,11 @@ func (k *checkup) upstreams(t topicCheck) {
 			"is compacted: an event is lost if another with its key comes before it is read")
 		return
 	}
-	t.good(t.topic, "upstream's, %s", counted(t.state.Partitions, "partition", "partitions"))
+	unknown := ""
+	if t.settings == nil {
+		unknown = "; its settings may not be read, so that its largest event is not known"
+	}
+	t.good(t.topic, "upstream's, %s%s", counted(t.state.Partitions, "partition", "partitions"), unknown)
 }
 
 func bytesOf(settings map[string]string) int {
