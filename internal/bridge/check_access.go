@@ -68,7 +68,9 @@ func (k *checkup) mayTopics(ctx context.Context, f *findings, client *kafka.Clie
 			if state.Err != nil {
 				unseen = ", nor is it to see whether the topic exists"
 			}
-			f.wrong("topic "+need.topic, "allow "+k.cfg.who()+" "+list+" on topic "+need.topic, "%s is not permitted%s", list, unseen)
+			level := k.without(need.topic)
+			f.add(level, "topic "+need.topic, "allow "+k.cfg.who()+" "+list+" on topic "+need.topic,
+				"%s is not permitted%s%s", list, unseen, consequence[level])
 		}
 	}
 }

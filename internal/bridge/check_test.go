@@ -214,6 +214,7 @@ var mistakesWithBrokers = []mistake{
 
 var mistakesWithTopics = []mistake{
 	{"no inbox", deleteTopic("distributor.inbox")},
+	{"no hints", deleteTopic("distributor.hints")},
 	{"no upstream", deleteTopic("orders")},
 	{"other partitions", replaced("partitions: 3", "partitions: 4")},
 	{"state is deleted", setTopic("distributor.state", "cleanup.policy", "compact,delete")},
@@ -229,6 +230,7 @@ var mistakesWithTopics = []mistake{
 
 var mistakesWithPermissions = []mistake{
 	{"results may not be written", denied("distributor.results", kmsg.ACLOperationWrite)},
+	{"hints may not be read", denied("distributor.hints", kmsg.ACLOperationRead)},
 	{"inbox may not be read", denied("distributor.inbox", kmsg.ACLOperationRead)},
 	{"upstream may not be seen", denied("orders", kmsg.ACLOperationRead)},
 	{"group may not be joined", denied("distributor-bridge-intake", kmsg.ACLOperationRead)},

@@ -38,13 +38,13 @@ func (k *checkup) topics(ctx context.Context, f *findings, client *kafka.Client)
 	specs := TopicSpecs(*k.cfg)
 	like := k.alike(f, specs, states)
 	for _, spec := range specs {
-		t := topicCheck{f, spec.Name, states[spec.Name], settings[spec.Name]}
+		t := topicCheck{f, spec.Name, k.without(spec.Name), states[spec.Name], settings[spec.Name]}
 		if t.exists("run distributor-bridge topics create") {
 			k.own(t, spec, like)
 		}
 	}
 	for _, topic := range k.cfg.Topics.Upstream {
-		t := topicCheck{f, topic, states[topic], settings[topic]}
+		t := topicCheck{f, topic, Wrong, states[topic], settings[topic]}
 		if t.exists("have it created, or take it out of topics.upstream") {
 			k.upstreams(t)
 		}
@@ -66,9 +66,21 @@ func (k *checkup) unread(there []string, settings map[string]map[string]string) 
 type topicCheck struct {
 	*findings
 	topic    string
+	without  Level // what it is to have none
 	state    kafka.TopicState
 	settings map[string]string // nil if they may not be read
 }
+
+// without says what it is to be without a topic: without hints a member that takes none only polls more.
+func (k *checkup) without(topic string) Level {
+	if topic == k.cfg.Topics.Names().Hints && k.cfg.Webhooks.Listen == "" {
+		return Warning
+	}
+	return Wrong
+}
+
+// consequence is what to say of a topic without which the bridge works.
+var consequence = map[Level]string{Warning: ": the provider's webhooks reach nobody, and investments are polled"}
 
 // exists says whether there is anything to look at.
 func (t topicCheck) exists(mend string) bool {
@@ -76,7 +88,7 @@ func (t topicCheck) exists(mend string) bool {
 	case errors.Is(t.state.Err, kafka.ErrDenied):
 		t.leftOut(t.topic, "not looked at: it may not be seen, which is said below")
 	case t.state.Err != nil:
-		t.wrong(t.topic, mend, "does not exist")
+		t.add(t.without, t.topic, mend, "does not exist%s", consequence[t.without])
 	case t.state.Leaderless > 0:
 		t.wrong(t.topic, "bring back the brokers that hold them",
 			"%d of %d partitions have no leader: they can be neither read nor written", t.state.Leaderless, t.state.Partitions)
