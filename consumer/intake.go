@@ -14,8 +14,8 @@ import (
 	"distributor-bridge/schemas"
 )
 
-// intakeSuffix makes the intake's consumer group out of the engine's.
-const intakeSuffix = "-intake"
+// IntakeSuffix makes the intake's consumer group out of the engine's.
+const IntakeSuffix = "-intake"
 
 // Intake reads upstream's topics as a consumer group of its own, and appends what is valid to the inbox.
 type Intake struct {
@@ -29,7 +29,7 @@ type Intake struct {
 // NewIntake starts nothing. It appends through inbox, which the caller closes after Run.
 func NewIntake(cfg Config, inbox *kafka.Producer) *Intake {
 	cfg = cfg.withDefaults()
-	cfg.Group.ID += intakeSuffix
+	cfg.Group.ID += IntakeSuffix
 	cfg.Group.Topics = cfg.Upstream
 	cfg.Group.Drain = cfg.Drain
 	cfg.Report = newNumbers(cfg.Registry).counting(cfg.Report)

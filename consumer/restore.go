@@ -115,7 +115,7 @@ func (e *Engine) store(ctx context.Context, number int, committed int64) (*state
 	told := r.tell()
 	store, err := state.Open(ctx, state.Config{
 		Client: e.cfg.Client, Topic: e.cfg.State, Partition: number, Partitions: e.cfg.Partitions,
-		TransactionalID: fmt.Sprintf("%s-%s-%d", e.cfg.Group.ID, e.cfg.State, number),
+		TransactionalID: TransactionalID(e.cfg.Group.ID, e.cfg.State, number),
 		Owner:           e.cfg.Owner, Lease: e.cfg.Lease, MaxBytes: e.cfg.MaxState, Progress: r.progress,
 		Committed: committed,
 	})
@@ -129,6 +129,11 @@ func (e *Engine) store(ctx context.Context, number int, committed int64) (*state
 	defer e.mu.Unlock()
 	e.stores[number] = store
 	return store, nil
+}
+
+// TransactionalID is what the owner of a partition of state writes with: every owner of it, so that the newest fences the others.
+func TransactionalID(group, topic string, partition int) string {
+	return fmt.Sprintf("%s-%s-%d", group, topic, partition)
 }
 
 // restoring tells how far the reading of a partition's state is.

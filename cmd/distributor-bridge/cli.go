@@ -27,6 +27,8 @@ written, or nothing is known of what was asked for; 4 an event is unfit, as it i
 // cli is the command line, as kong reads it.
 type cli struct {
 	Run     runCommand     `cmd:"" help:"Work on events until stopped."`
+	Check   checkCommand   `cmd:"" help:"Look whether all that run needs is there and fits, and say how to mend what does not."`
+	Config  configCommand  `cmd:"" help:"The configuration as it holds."`
 	Topics  topicsCommand  `cmd:"" help:"The bridge's own topics."`
 	Plan    planCommand    `cmd:"" help:"Show which calls, with which keys, an event would make."`
 	Status  statusCommand  `cmd:"" help:"Show what became of a customer or an order, what it waits for, and what comes next."`
@@ -38,7 +40,8 @@ type cli struct {
 }
 
 type topicsCommand struct {
-	Create createCommand `cmd:"" help:"Show which of the bridge's topics are missing, and create them."`
+	Create createCommand     `cmd:"" help:"Show which of the bridge's topics are missing, and create them."`
+	List   topicsListCommand `cmd:"" help:"Show the bridge's topics and upstream's: how large they are, and what is still to be done of them."`
 }
 
 // surroundings are what a command may touch of the world, other than the network.
@@ -88,6 +91,9 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 func report(err error, stderr io.Writer) int {
 	if err == nil {
 		return 0
+	}
+	if errors.Is(err, errTold) {
+		return 1
 	}
 	if text := err.Error(); strings.Contains(text, "\n") {
 		fmt.Fprintf(stderr, "%s:\n  %s\n", program, strings.ReplaceAll(text, "\n", "\n  "))

@@ -29,6 +29,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "paused": paused, "ends": ends, "play": play, "made": made, "hidden": hidden,
+			"topic": topic, "serves": serves, "unmarked": unmarked,
 		},
 		Setup: func(env *testscript.Env) error {
 			brokers := broker.ForTest(env.T().(testing.TB))

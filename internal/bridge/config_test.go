@@ -152,7 +152,7 @@ func TestProblems(t *testing.T) {
 		"replicas":         {func(c *bridge.Config) { c.Topics.Replication = 1 }, "topics.min_insync_replicas: 2 is more than topics.replication, 1"},
 		"small messages":   {func(c *bridge.Config) { c.Topics.MaxMessageBytes = 1 }, "topics.max_message_bytes: 1 is not between"},
 		"compression":      {func(c *bridge.Config) { c.Topics.Compression = "zip" }, `topics.compression: "zip" is not one of`},
-		"retention":        {func(c *bridge.Config) { c.Topics.Retention.Inbox = time.Hour }, "topics.retention.inbox: 1h0m0s is less than twice rules.max_wait"},
+		"retention":        {func(c *bridge.Config) { c.Topics.Retention.Inbox = time.Hour }, "topics.retention.inbox: 1h is less than twice rules.max_wait"},
 		"types":            {func(c *bridge.Config) { c.TypesPrefix = "com" }, "types_prefix: want nothing, or words"},
 		"source":           {func(c *bridge.Config) { c.Source = "" }, "source: want a URI reference"},
 		"unknown types":    {func(c *bridge.Config) { c.UnknownTypes = "drop" }, `unknown_types: "drop" is not one of ["skip" "dead_letter"]`},

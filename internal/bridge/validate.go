@@ -85,7 +85,7 @@ func (c *Config) checkTopics(p *config.Problems) {
 	oneOf(p, "topics.compression", t.Compression, "none", "gzip", "snappy", "lz4", "zstd", "producer")
 	if t.Retention.Inbox < 2*c.Rules.MaxWait {
 		p.Add("topics.retention.inbox", "%s is less than twice rules.max_wait, %s: events would be gone while they wait",
-			t.Retention.Inbox, c.Rules.MaxWait)
+			config.FormatDuration(t.Retention.Inbox), config.FormatDuration(c.Rules.MaxWait))
 	}
 	positive(p, "topics.retention.results", t.Retention.Results)
 	positive(p, "topics.retention.dead_letters", t.Retention.DeadLetters)

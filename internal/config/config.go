@@ -36,21 +36,32 @@ type Validator interface {
 
 // Load fills target, a pointer to a struct, from the YAML file and then from those variables of environ ("NAME=value")
 // that begin with prefix. An empty file name is none. Then it reads the files that the *_file keys of Secrets name, and
-// calls target's Validate if it has one. The error joins a Problem for each thing that is wrong; target is then of no use.
+// calls target's Validate if it has one. The error joins a Located problem for each thing that is wrong; target then holds what
+// is right, for those who look for more that is wrong, and is of no other use.
 func Load(target any, file string, environ []string, prefix string) error {
+	_, err := Read(target, file, environ, prefix)
+	return err
+}
+
+// Origins tells by key where a value is given: "config.yaml:12", or the name of a variable. Keys that have their defaults are
+// not among them.
+type Origins map[string]string
+
+// Read is Load that also tells where each value comes from.
+func Read(target any, file string, environ []string, prefix string) (Origins, error) {
 	s, err := schemaOf(target, prefix)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	l := &loader{schema: s, file: file, prefix: prefix, origins: map[string]string{}}
+	l := &loader{schema: s, file: file, prefix: prefix, origins: Origins{}}
 	k := koanf.New(".")
 	if file != "" {
 		text, err := os.ReadFile(file) //nolint:gosec // the operator names the file
 		if err != nil {
-			return fmt.Errorf("read configuration: %w", err)
+			return nil, fmt.Errorf("read configuration: %w", err)
 		}
 		if err := k.Load(rawbytes.Provider(text), l); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	fromEnv := env.Provider(".", env.Opt{
@@ -59,18 +70,18 @@ func Load(target any, file string, environ []string, prefix string) error {
 		EnvironFunc:   func() []string { return environ },
 	})
 	if err := k.Load(fromEnv, nil); err != nil {
-		return fmt.Errorf("read environment: %w", err)
+		return nil, fmt.Errorf("read environment: %w", err)
 	}
 	// Every value has its field's type already, so that nothing is left to convert. Lists and maps replace a default.
 	err = k.UnmarshalWithConf("", target, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{ZeroFields: true}})
 	if err != nil {
-		return fmt.Errorf("read configuration: %w", err)
+		return nil, fmt.Errorf("read configuration: %w", err)
 	}
 	l.readSecrets(reflect.ValueOf(target).Elem())
 	if v, ok := target.(Validator); ok {
 		l.addAll(v.Validate())
 	}
-	return l.err()
+	return l.origins, l.err()
 }
 
 // Keys gives the full names of all keys that Load knows for target, in the order of its fields. Below a map's name, which
@@ -88,16 +99,15 @@ type loader struct {
 	schema   *schema
 	file     string
 	prefix   string
-	origins  map[string]string // key → where it is given: "config.yaml:12" or the variable's name
+	origins  Origins
 	problems []placed
 	said     map[string]bool // keys of which a problem has been told already
 }
 
-// placed is a problem with where it stands.
+// placed is a problem with the line in which it stands.
 type placed struct {
-	where string
-	line  int // in the file; 0 elsewhere
-	Problem
+	line int // of the file; 0 elsewhere
+	Located
 }
 
 // readSecrets fills each Secret that has none from the file that its *_file key names.

@@ -23,6 +23,21 @@ func (p Problem) Error() string {
 	return p.Key + ": " + p.Text
 }
 
+// Located is a Problem with where it stands: "config.yaml:12", or a variable's name. Each error that Load joins is one, but for
+// a file that cannot be read or is no YAML.
+type Located struct {
+	Where string // empty if it is given nowhere
+	Problem
+}
+
+// Error gives "where: key: text".
+func (l Located) Error() string {
+	if l.Where == "" {
+		return l.Problem.Error()
+	}
+	return l.Where + ": " + l.Problem.Error()
+}
+
 // Problems gathers what a Validate method finds. The zero value is ready.
 type Problems struct{ errs []error }
 
@@ -62,7 +77,7 @@ func (l *loader) add(key, format string, args ...any) {
 }
 
 func (l *loader) place(where string, line int, key, format string, args ...any) {
-	l.problems = append(l.problems, placed{where, line, Problem{Key: key, Text: fmt.Sprintf(format, args...)}})
+	l.problems = append(l.problems, placed{line, Located{where, Problem{Key: key, Text: fmt.Sprintf(format, args...)}}})
 	l.hush(key)
 }
 
@@ -98,10 +113,10 @@ func (l *loader) addAll(err error) {
 		}
 	case errors.As(err, &p):
 		if key, _, _ := strings.Cut(p.Key, "["); !l.hushed(key) { // an item of a list stands where the list does
-			l.problems = append(l.problems, placed{l.origins[key], 0, p})
+			l.problems = append(l.problems, placed{0, Located{l.origins[key], p}})
 		}
 	default:
-		l.problems = append(l.problems, placed{"", 0, Problem{Text: err.Error()}})
+		l.problems = append(l.problems, placed{0, Located{Problem: Problem{Text: err.Error()}}})
 	}
 }
 
@@ -115,10 +130,7 @@ func (l *loader) err() error {
 	})
 	errs := make([]error, len(l.problems))
 	for i, p := range l.problems {
-		errs[i] = p.Problem
-		if p.where != "" {
-			errs[i] = fmt.Errorf("%s: %w", p.where, p.Problem)
-		}
+		errs[i] = p.Located
 	}
 	return errors.Join(errs...)
 }

@@ -66,3 +66,28 @@ func Duration(text string) (time.Duration, error) {
 	}
 	return sum + d, nil
 }
+
+// FormatDuration gives a duration as Duration reads it, in as few words as it takes: "30d", "1h30m", "500ms".
+func FormatDuration(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d <= 0 || d < day {
+		return shorten(d)
+	}
+	text := strconv.FormatInt(int64(d/day), 10) + "d"
+	if d %= day; d > 0 {
+		text += shorten(d)
+	}
+	return text
+}
+
+// shorten leaves out the zeros with which Go ends a duration: "1h0m0s" is "1h".
+func shorten(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}

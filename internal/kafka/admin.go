@@ -13,9 +13,7 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/apiversions"
 	"github.com/segmentio/kafka-go/protocol/createtopics"
-	"github.com/segmentio/kafka-go/protocol/describeconfigs"
 	"github.com/segmentio/kafka-go/protocol/listoffsets"
-	"github.com/segmentio/kafka-go/protocol/metadata"
 	"github.com/segmentio/kafka-go/protocol/offsetfetch"
 )
 
@@ -207,7 +205,7 @@ var needed = map[protocol.ApiKey]int16{
 // CheckGroupLimits tells whether the brokers accept the session timeout (outside their limits every join would be
 // refused for ever), and whether they speak what this package needs. Limits that may not be read are not checked.
 func (c *Client) CheckGroupLimits(ctx context.Context, session time.Duration) error {
-	if err := c.ask(ctx, "check the brokers' version", c.checkVersions); err != nil {
+	if err := c.CheckVersions(ctx); err != nil {
 		return err
 	}
 	return c.ask(ctx, "check the session timeout", func(ctx context.Context) error {
@@ -238,43 +236,34 @@ func (c *Client) checkVersions(ctx context.Context) error {
 	return nil
 }
 
+// CheckVersions tells whether the brokers speak what this package needs.
+func (c *Client) CheckVersions(ctx context.Context) error {
+	return c.ask(ctx, "check the brokers' version", c.checkVersions)
+}
+
+// The broker's limits of a session timeout.
+const (
+	LeastSession = "group.min.session.timeout.ms"
+	MostSession  = "group.max.session.timeout.ms"
+)
+
 func (c *Client) checkSession(ctx context.Context, session time.Duration) error {
-	m, err := c.send(ctx, &metadata.Request{TopicNames: []string{}})
+	limits, err := c.BrokerSettings(ctx, LeastSession, MostSession)
 	if err != nil {
 		return err
 	}
-	brokers := m.(*metadata.Response).Brokers
-	if len(brokers) == 0 {
-		return errStale
+	if limits == nil {
+		c.log.Info().Msg("kafka: the broker's limits of the session timeout may not be read")
 	}
-	const brokerResource = 4
-	const least, most = "group.min.session.timeout.ms", "group.max.session.timeout.ms"
-	m, err = c.send(ctx, &describeconfigs.Request{Resources: []describeconfigs.RequestResource{{
-		ResourceType: brokerResource,
-		ResourceName: strconv.Itoa(int(brokers[0].NodeID)),
-		ConfigNames:  []string{least, most},
-	}}})
-	if err != nil {
-		return err
-	}
-	for _, r := range m.(*describeconfigs.Response).Resources {
-		switch err := codeError(r.ErrorCode); {
-		case err.Is(ErrDenied):
-			c.log.Warn().Err(err).Msg("kafka: the broker's limits of the session timeout may not be read")
-			return nil
-		case err != 0:
-			return err
+	for _, name := range []string{LeastSession, MostSession} {
+		ms, err := strconv.ParseInt(limits[name], 10, 64)
+		if err != nil {
+			continue
 		}
-		for _, e := range r.ConfigEntries {
-			ms, err := strconv.ParseInt(e.ConfigValue, 10, 64)
-			if err != nil {
-				continue
-			}
-			limit := time.Duration(ms) * time.Millisecond
-			if e.ConfigName == least && session < limit || e.ConfigName == most && session > limit {
-				return fmt.Errorf("%w: it is %s, the broker's %s is %s",
-					codeError(kafkago.InvalidSessionTimeout), session, e.ConfigName, limit)
-			}
+		limit := time.Duration(ms) * time.Millisecond
+		if name == LeastSession && session < limit || name == MostSession && session > limit {
+			return fmt.Errorf("%w: it is %s, the broker's %s is %s",
+				codeError(kafkago.InvalidSessionTimeout), session, name, limit)
 		}
 	}
 	return nil

@@ -93,10 +93,10 @@ func (c Config) Validate() error {
 		errs = append(errs, err)
 	}
 	if c.SASL.Mechanism == "" && (c.SASL.User != "" || c.SASL.Password != "") {
-		errs = append(errs, errors.New("SASL: user or password without a mechanism"))
+		errs = append(errs, errors.New("sasl: user or password without a mechanism"))
 	}
 	if c.SASL.Mechanism != "" && (c.SASL.User == "" || c.SASL.Password == "") {
-		errs = append(errs, errors.New("SASL: user and password are both required"))
+		errs = append(errs, errors.New("sasl: user and password are both required"))
 	}
 	if c.Timeout < 0 {
 		errs = append(errs, fmt.Errorf("timeout: %s is negative", c.Timeout))
