@@ -1,11 +1,6 @@
 package bridge
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
-	"fmt"
-	"os"
 	"strings"
 
 	"distributor-bridge/internal/distributor"
@@ -25,39 +20,17 @@ func (c *Config) kafkaConfig() (kafka.Config, error) {
 		Dial: c.Dial,
 		Log:  c.Log,
 	}
-	var err error
-	if c.Kafka.TLS.Enabled {
-		cfg.TLS, err = c.Kafka.TLS.config()
+	if sasl := c.Kafka.SASL; sasl.PasswordFile != "" {
+		cfg.SASL.Renew = secret("kafka.sasl.password_file", sasl.Password, sasl.PasswordFile, 0, c.Log).get
+	}
+	if !c.Kafka.TLS.Enabled {
+		return cfg, nil
+	}
+	files, err := c.Kafka.TLS.renewed(c.Log)
+	if err == nil {
+		cfg.TLS = files.get
 	}
 	return cfg, err
-}
-
-// config reads the files.
-func (t TLS) config() (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	var errs []error
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("tls.ca_file: %w", err))
-		} else {
-			cfg.RootCAs = x509.NewCertPool()
-			if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-				errs = append(errs, fmt.Errorf("tls.ca_file: no certificate in %s", t.CAFile))
-			}
-		}
-	}
-	switch {
-	case (t.CertFile == "") != (t.KeyFile == ""):
-		errs = append(errs, errors.New("tls.cert_file: it and key_file are given together, or not at all"))
-	case t.CertFile != "":
-		cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("tls.cert_file: %w", err))
-		}
-		cfg.Certificates = []tls.Certificate{cert}
-	}
-	return cfg, errors.Join(errs...)
 }
 
 // groupConfig is the inbox group's configuration, without its topics.

@@ -71,11 +71,12 @@ func (b *Bridge) takeHints(ctx context.Context) (serve func(context.Context) err
 	}
 	cfg := webhook.Config{Write: b.topicOfHints().Write, Answered: b.hinted.answered, PerSecond: float64(w.PerSecond), Log: b.cfg.Log}
 	if w.Token != "" {
-		token := secretFrom(w.Token, w.TokenFile, b.cfg.Log)
+		token := secret("webhooks.token_file", w.Token, w.TokenFile, reread, b.cfg.Log)
 		cfg.Tokens = func() []string { return longEnough(strings.Fields(token.get())) }
 	}
 	if w.ClientID != "" {
-		cfg.Client = &webhook.Client{ID: w.ClientID, Secret: secretFrom(w.ClientSecret, w.ClientSecretFile, b.cfg.Log).get}
+		given := secret("webhooks.client_secret_file", w.ClientSecret, w.ClientSecretFile, reread, b.cfg.Log)
+		cfg.Client = &webhook.Client{ID: w.ClientID, Secret: given.get}
 	}
 	handler, err := webhook.New(cfg)
 	if err != nil {
@@ -109,8 +110,11 @@ func (b *Bridge) serveHints(ctx context.Context, ln net.Listener, handler http.H
 		Strangers: stdlog.New(&strangers{log: b.cfg.Log, where: "webhooks"}, "", 0),
 	}
 	if w := b.cfg.Webhooks; w.CertFile != "" {
-		pair := &keyPair{certFile: w.CertFile, keyFile: w.KeyFile, log: b.cfg.Log}
-		cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: pair.get}
+		pair := keyPair("webhooks", w.CertFile, w.KeyFile, b.cfg.Log)
+		cfg.TLS = &tls.Config{
+			MinVersion:     tls.VersionTLS12,
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return pair.get(), nil },
+		}
 	}
 	server.Serve(ctx, cfg, ln)
 }

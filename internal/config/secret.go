@@ -47,6 +47,11 @@ func ReadSecret(file string) (Secret, error) {
 	if err != nil {
 		return "", err
 	}
+	return ParseSecret(text)
+}
+
+// ParseSecret takes what is in a secret's file.
+func ParseSecret(text []byte) (Secret, error) {
 	s := Secret(strings.TrimSpace(string(text)))
 	if s == "" {
 		return "", errors.New("the file is empty")

@@ -34,11 +34,11 @@ func New(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	cfg = cfg.withDefaults()
-	mechanism, err := cfg.SASL.mechanism()
+	mechanism, err := cfg.SASL.login()
 	if err != nil {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
-	cs := newConns(cfg.Dial)
+	cs := newConns(cfg.Dial, cfg.TLS)
 	client := &Client{
 		cfg:   cfg,
 		log:   cfg.Log,
@@ -52,7 +52,6 @@ func New(cfg Config) (*Client, error) {
 			IdleTimeout:    idleTimeout,
 			MetadataTopics: slices.Clone(cfg.Topics),
 			ClientID:       cfg.ClientID,
-			TLS:            cfg.TLS,
 			SASL:           mechanism,
 		},
 	}

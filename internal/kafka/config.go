@@ -24,8 +24,9 @@ type Config struct {
 	// Topics are the topics that will be used. With them the brokers are asked about these only, twice a second; any
 	// other topic does not exist for this client. Default: all topics of the cluster, which is costly on a large one.
 	Topics []string
-	// TLS is used for every connection; nil is plain text. An empty ServerName is the broker's host.
-	TLS *tls.Config
+	// TLS gives what the next connection is encrypted with: certificates may change, and what is connected already stays. nil is
+	// plain text. An empty ServerName is the broker's host.
+	TLS func() *tls.Config
 	// SASL authenticates every connection; the zero value does not.
 	SASL SASL
 	// Dial opens connections. Default: a net.Dialer.
@@ -47,6 +48,8 @@ type SASL struct {
 	Mechanism string // PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
 	User      string
 	Password  string
+	// Renew gives the password of the next connection, which may not be Password any more; nil: it never changes.
+	Renew func() string
 }
 
 // String hides the password from every %v.
@@ -58,7 +61,33 @@ func (s SASL) GoString() string { return s.String() }
 // MarshalJSON hides the password from JSON.
 func (s SASL) MarshalJSON() ([]byte, error) { return fmt.Appendf(nil, "%q", s.String()), nil }
 
-// mechanism is kafka-go's form of it; nil without one.
+// login is how connections log in; nil without a mechanism.
+func (s SASL) login() (sasl.Mechanism, error) {
+	m, err := s.mechanism()
+	if err != nil || m == nil || s.Renew == nil {
+		return m, err
+	}
+	return renewing{s}, nil
+}
+
+// renewing logs each connection in with the password as it is then.
+type renewing struct{ SASL }
+
+// Name is the mechanism's.
+func (r renewing) Name() string { return r.Mechanism }
+
+// Start begins to log a connection in.
+func (r renewing) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
+	now := r.SASL
+	now.Password = r.Renew()
+	m, err := now.mechanism()
+	if err != nil {
+		return nil, nil, err
+	}
+	return m.Start(ctx)
+}
+
+// mechanism is kafka-go's form of it, with the password as it is in s; nil without one.
 func (s SASL) mechanism() (sasl.Mechanism, error) {
 	switch s.Mechanism {
 	case "":

@@ -79,7 +79,11 @@ func TestSecurity(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client, err := kafka.New(kafka.Config{Brokers: b.Addrs(), TLS: c.tls, SASL: c.sasl, Timeout: 2 * time.Second})
+			cfg := kafka.Config{Brokers: b.Addrs(), SASL: c.sasl, Timeout: 2 * time.Second}
+			if c.tls != nil {
+				cfg.TLS = func() *tls.Config { return c.tls }
+			}
+			client, err := kafka.New(cfg)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -2,6 +2,8 @@ package kafka
 
 import (
 	"context"
+	"crypto/tls"
+	"fmt"
 	"net"
 	"sync"
 )
@@ -10,17 +12,42 @@ import (
 // fetch given up is read to its end, and a JoinGroup is answered only when the other members have drained.
 type conns struct {
 	dialer func(ctx context.Context, network, address string) (net.Conn, error)
+	tls    func() *tls.Config // nil: plain text
 
 	mu     sync.Mutex // guards the rest
 	open   map[*conn]struct{}
 	closed bool
 }
 
-func newConns(dial func(context.Context, string, string) (net.Conn, error)) *conns {
-	return &conns{dialer: dial, open: make(map[*conn]struct{})}
+func newConns(dial func(context.Context, string, string) (net.Conn, error), encrypt func() *tls.Config) *conns {
+	return &conns{dialer: dial, tls: encrypt, open: make(map[*conn]struct{})}
 }
 
+// dial connects, and encrypts: kafka-go would take one tls.Config for as long as it lives.
 func (cs *conns) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := cs.connect(ctx, network, address)
+	if err != nil || cs.tls == nil {
+		return c, err
+	}
+	cfg := cs.tls()
+	if cfg.ServerName == "" {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			_ = c.Close()
+			return nil, err
+		}
+		cfg = cfg.Clone()
+		cfg.ServerName = host
+	}
+	encrypted := tls.Client(c, cfg)
+	if err := encrypted.HandshakeContext(ctx); err != nil {
+		_ = c.Close()
+		return nil, fmt.Errorf("TLS with %s: %w", address, err)
+	}
+	return encrypted, nil
+}
+
+func (cs *conns) connect(ctx context.Context, network, address string) (net.Conn, error) {
 	nc, err := cs.dialer(ctx, network, address)
 	if err != nil {
 		return nil, err

@@ -157,7 +157,7 @@ func (g *Group) join(ctx context.Context, present map[string]int, session Sessio
 		<-watched
 	}()
 
-	m := &membership{group: g, conns: newConns(g.client.cfg.Dial)}
+	m := &membership{group: g, conns: newConns(g.client.cfg.Dial, g.client.cfg.TLS)}
 	if err := m.start(slices.Sorted(maps.Keys(present))); err != nil {
 		return err
 	}

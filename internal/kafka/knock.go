@@ -107,7 +107,7 @@ func (c Config) knock(ctx context.Context, address string) (k Knock) {
 }
 
 func (c Config) tlsFor(address string) *tls.Config {
-	cfg := c.TLS.Clone()
+	cfg := c.TLS().Clone()
 	if cfg.ServerName == "" {
 		cfg.ServerName, _, _ = net.SplitHostPort(address)
 	}

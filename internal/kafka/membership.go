@@ -35,7 +35,6 @@ func (m *membership) start(topics []string) (err error) {
 			ClientID:      c.cfg.ClientID,
 			DialFunc:      m.conns.dial,
 			Timeout:       dialTimeout,
-			TLS:           c.cfg.TLS,
 			SASLMechanism: c.sasl,
 		},
 	})
