@@ -10,12 +10,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Admin looks at consumer groups with a client that is not the bridge's.
+// Admin looks at consumer groups, and says who may do what, with a client that is not the bridge's.
 type Admin struct{ client *kgo.Client }
 
 // NewAdmin connects to nothing yet.
-func NewAdmin(brokers []string) (*Admin, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
+func NewAdmin(brokers []string, options ...kgo.Opt) (*Admin, error) {
+	client, err := kgo.NewClient(append(options, kgo.SeedBrokers(brokers...))...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to Kafka: %w", err)
 	}
@@ -24,6 +24,24 @@ func NewAdmin(brokers []string) (*Admin, error) {
 
 // Close drops the connections.
 func (a *Admin) Close() { a.client.Close() }
+
+// CreateTopic makes a topic, kept once.
+func (a *Admin) CreateTopic(ctx context.Context, name string, partitions int) error {
+	topic := kmsg.NewCreateTopicsRequestTopic()
+	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = name, int32(partitions), 1
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.Topics = append(req.Topics, topic)
+	res, err := req.RequestWith(ctx, a.client)
+	if err != nil {
+		return fmt.Errorf("create topic %s: %w", name, err)
+	}
+	for _, t := range res.Topics {
+		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
+			return fmt.Errorf("create topic %s: %w", name, err)
+		}
+	}
+	return nil
+}
 
 // Member is a member of a consumer group, as the group's coordinator sees it.
 type Member struct {

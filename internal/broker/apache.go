@@ -24,6 +24,8 @@ type ApacheConfig struct {
 	Dir string
 	// Java is the program. Default: java, from the PATH; 17 or newer.
 	Java string
+	// Security lets only known users in, over TLS, and has them do only what they are allowed. Default: everybody may do all.
+	Security *Security
 	// Properties are added to server.properties, one "name=value" each.
 	Properties []string
 }
@@ -57,7 +59,11 @@ func Apache(ctx context.Context, cfg ApacheConfig) (*ApacheBroker, error) {
 	if err := os.WriteFile(b.settings(), b.properties(controller), 0o600); err != nil {
 		return nil, fmt.Errorf("start Apache Kafka: %w", err)
 	}
-	format := b.java(ctx, "kafka.tools.StorageTool", "format", "-t", clusterID(), "-c", b.settings(), "--ignore-formatted")
+	args := []string{"kafka.tools.StorageTool", "format", "-t", clusterID(), "-c", b.settings(), "--ignore-formatted"}
+	if cfg.Security != nil {
+		args = append(args, cfg.Security.format()...)
+	}
+	format := b.java(ctx, args...)
 	if out, err := format.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("format Apache Kafka's data folder: %w: %s", err, out)
 	}
@@ -92,7 +98,31 @@ func (b *ApacheBroker) signal(sig syscall.Signal) {
 	<-b.done
 }
 
+// Secure changes what the broker shows and whom it trusts, from the next Restart on. Users stay what they are.
+func (b *ApacheBroker) Secure(s *Security) { b.cfg.Security = s }
+
+// Admin connects as the administrator, who may do everything.
+func (b *ApacheBroker) Admin() (*Admin, error) {
+	options, err := b.options()
+	if err != nil {
+		return nil, err
+	}
+	return NewAdmin(b.Addrs(), options...)
+}
+
+func (b *ApacheBroker) options() ([]kgo.Opt, error) {
+	if b.cfg.Security == nil {
+		return nil, nil
+	}
+	return b.cfg.Security.options()
+}
+
 func (b *ApacheBroker) start(ctx context.Context) error {
+	if b.cfg.Security != nil {
+		if err := b.cfg.Security.write(b.cfg.Dir); err != nil {
+			return fmt.Errorf("start Apache Kafka: %w", err)
+		}
+	}
 	log, err := os.OpenFile(filepath.Join(b.cfg.Dir, "broker.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("start Apache Kafka: %w", err)
@@ -122,7 +152,11 @@ func (b *ApacheBroker) start(ctx context.Context) error {
 
 // answers waits until the broker does.
 func (b *ApacheBroker) answers(ctx context.Context) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.addr))
+	options, err := b.options()
+	if err != nil {
+		return err
+	}
+	client, err := kgo.NewClient(append(options, kgo.SeedBrokers(b.addr))...)
 	if err != nil {
 		return err
 	}
@@ -156,13 +190,17 @@ func (b *ApacheBroker) settings() string { return filepath.Join(b.cfg.Dir, "serv
 // properties are Kafka's defaults but for what one node needs, and what would make tests wait: the pause before a group's
 // first generation, and how long the controller takes a killed broker for alive, and its next start for a second one.
 func (b *ApacheBroker) properties(controllerPort int) []byte {
+	protocol := "PLAINTEXT"
+	if b.cfg.Security != nil {
+		protocol = "SASL_SSL"
+	}
 	text := fmt.Sprintf(`process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:%[2]d
-listeners=PLAINTEXT://%[1]s,CONTROLLER://127.0.0.1:%[2]d
-advertised.listeners=PLAINTEXT://%[1]s
+listeners=%[4]s://%[1]s,CONTROLLER://127.0.0.1:%[2]d
+advertised.listeners=%[4]s://%[1]s
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=%[4]s:%[4]s,CONTROLLER:PLAINTEXT
 log.dirs=%[3]s
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -176,7 +214,10 @@ group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
-`, b.addr, controllerPort, filepath.Join(b.cfg.Dir, "data"))
+`, b.addr, controllerPort, filepath.Join(b.cfg.Dir, "data"), protocol)
+	if b.cfg.Security != nil {
+		text += b.cfg.Security.properties(b.cfg.Dir)
+	}
 	for _, p := range b.cfg.Properties {
 		text += p + "\n"
 	}
