@@ -48,7 +48,7 @@ func (in *Intake) session(ctx context.Context, a *kafka.Assignment) error {
 	defer over()
 	defer context.AfterFunc(ctx, ending)()
 	for _, topic := range a.Missing {
-		in.cfg.Log.Warn().Str("topic", topic).Msg("upstream topic does not exist: it is left out and looked for again")
+		in.cfg.Log.Warn().Str("topic", topic).Msg("upstream topic does not exist, or may not be read: it is left out and looked for again")
 	}
 	work, release := draining(ctx, in.cfg.Drain)
 	defer release()

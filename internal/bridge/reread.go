@@ -156,7 +156,7 @@ func (t TLS) parse(contents [][]byte) (*tls.Config, error) {
 	var errs []error
 	if t.CAFile != "" {
 		var err error
-		if cfg.RootCAs, err = certificates(contents[0]); err != nil {
+		if cfg.RootCAs, err = authorityPool(contents[0]); err != nil {
 			errs = append(errs, fmt.Errorf("tls.ca_file: %s: %w", t.CAFile, err))
 		}
 		contents = contents[1:]
@@ -171,8 +171,8 @@ func (t TLS) parse(contents [][]byte) (*tls.Config, error) {
 	return cfg, errors.Join(errs...)
 }
 
-// certificates gives all that are in a file. One that is cut off, while it is being written, is an error.
-func certificates(text []byte) (*x509.CertPool, error) {
+// authorityPool trusts all certificates that are in a file. One that is cut off, while it is being written, is an error.
+func authorityPool(text []byte) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	n := 0
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {

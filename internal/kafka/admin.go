@@ -69,6 +69,9 @@ func (c *Client) createTopic(ctx context.Context, spec TopicSpec) error {
 		switch err := code(t.ErrorCode).(type) {
 		case nil:
 		case codeError:
+			if err.Is(ErrDenied) {
+				return c.denied(err, onTopic("Create", spec.Name))
+			}
 			if err.is(kafkago.TopicAlreadyExists) || t.ErrorMessage == "" {
 				return err
 			}
@@ -131,7 +134,7 @@ func (c *Client) listOffsets(ctx context.Context, topic string, which int64) (ma
 		for _, t := range m.(*listoffsets.Response).Topics {
 			for _, p := range t.Partitions {
 				if p.ErrorCode != 0 {
-					return fmt.Errorf("partition %d: %w", p.Partition, code(p.ErrorCode))
+					return fmt.Errorf("partition %d: %w", p.Partition, c.denied(code(p.ErrorCode), onTopic("Describe", topic)))
 				}
 				offsets[int(p.Partition)] = p.Offset
 			}
@@ -161,19 +164,19 @@ func (c *Client) GroupOffsets(ctx context.Context, group, topic string) (map[int
 			Topics:  []offsetfetch.RequestTopic{{Name: topic, PartitionIndexes: partitions}},
 		})
 		if err != nil {
-			return err
+			return c.denied(err, onGroup("Describe", group))
 		}
 		res := m.(*offsetfetch.Response)
 		switch err := codeError(res.ErrorCode); {
 		case err.is(kafkago.GroupIdNotFound): // newer brokers than 4.2 may say so; others give no offsets
 			return nil
 		case err != 0:
-			return err
+			return c.denied(err, onGroup("Describe", group))
 		}
 		for _, t := range res.Topics {
 			for _, p := range t.Partitions {
 				if p.ErrorCode != 0 {
-					return fmt.Errorf("%s/%d: %w", topic, p.PartitionIndex, code(p.ErrorCode))
+					return fmt.Errorf("%s/%d: %w", topic, p.PartitionIndex, c.denied(code(p.ErrorCode), onTopic("Describe", topic)))
 				}
 				if p.CommittedOffset >= 0 {
 					offsets[int(p.PartitionIndex)] = p.CommittedOffset

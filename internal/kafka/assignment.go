@@ -121,14 +121,19 @@ func (a *Assignment) commit(ctx context.Context, offsets map[TopicPartition]int6
 			Name: tp.Topic, Partitions: []offsetcommit.RequestPartition{part},
 		})
 	}
-	m, err := a.group.client.send(ctx, req)
+	c, group := a.group.client, onGroup("Read", a.group.cfg.ID)
+	m, err := c.send(ctx, req)
 	if err != nil {
-		return err
+		return c.denied(err, group)
 	}
 	for _, t := range m.(*offsetcommit.Response).Topics {
 		for _, p := range t.Partitions {
 			if p.ErrorCode != 0 {
-				return fmt.Errorf("%s/%d: %w", t.Name, p.PartitionIndex, code(p.ErrorCode))
+				needs := group
+				if codeError(p.ErrorCode).is(kafkago.TopicAuthorizationFailed) {
+					needs = onTopic("Read", t.Name)
+				}
+				return fmt.Errorf("%s/%d: %w", t.Name, p.PartitionIndex, c.denied(code(p.ErrorCode), needs))
 			}
 		}
 	}
@@ -172,10 +177,10 @@ func (a *Assignment) heartbeat(ctx context.Context) error {
 		}},
 		group: a.group.cfg.ID,
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		err = heartbeatCode(m)
 	}
-	return heartbeatCode(m)
+	return c.denied(err, onGroup("Read", a.group.cfg.ID))
 }
 
 func heartbeatCode(m protocol.Message) error { return swapped(m.(*heartbeat.Response).ThrottleTimeMs) }

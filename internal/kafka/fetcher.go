@@ -223,7 +223,7 @@ func (f *Fetcher) launch(ctx context.Context) (sick []Fetched) {
 		}
 		leader, ok := leaders[p.tp]
 		if !ok {
-			sick = append(sick, f.fail(p, cmp.Or(err, errNoLeader), answer{high: -1, logStart: -1}))
+			sick = append(sick, f.fail(p, cmp.Or(err, f.client.noLeader(p.tp)), answer{high: -1, logStart: -1}))
 			continue
 		}
 		if f.under[leader] >= perBroker {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -108,18 +109,21 @@ func (g *Group) Run(ctx context.Context, session Session) error {
 		return fmt.Errorf("consumer group: %w", err)
 	}
 	for ctx.Err() == nil {
-		present, err := g.present(ctx)
+		present, hidden, err := g.present(ctx)
+		for _, denied := range hidden {
+			g.log.Warn().Err(denied).Msg("kafka: a topic may not be read, and is left out; it is looked for again")
+		}
 		switch {
 		case err != nil && ctx.Err() == nil:
 			g.log.Warn().Err(err).Msg("kafka: topics of the group are not known")
 			fallthrough
 		case len(present) == 0:
-			g.log.Warn().Strs("topics", g.cfg.Topics).Msg("kafka: none of the topics exists: they are looked for again")
+			g.log.Warn().Strs("topics", g.cfg.Topics).Msg("kafka: none of the topics exists, or may be read: they are looked for again")
 			_ = wait(ctx, g.cfg.TopicPoll)
 			continue
 		}
 		if missing := g.missing(present); len(missing) > 0 {
-			g.log.Warn().Strs("topics", missing).Msg("kafka: topics do not exist and are left out")
+			g.log.Warn().Strs("topics", missing).Msg("kafka: topics do not exist, or may not be read, and are left out")
 		}
 		if err := g.join(ctx, present, session); err != nil {
 			return err
@@ -128,14 +132,24 @@ func (g *Group) Run(ctx context.Context, session Session) error {
 	return nil
 }
 
-// present gives those of the topics that exist, with their partition counts.
-func (g *Group) present(ctx context.Context) (map[string]int, error) {
-	topics, err := g.client.topics(ctx, g.cfg.Topics)
-	present := make(map[string]int, len(topics))
+// present gives those of the topics that exist and may be seen, with their partition counts. hidden tells of those that may not
+// be: whether they exist nobody knows.
+func (g *Group) present(ctx context.Context) (present map[string]int, hidden []error, err error) {
+	topics, hidden, err := g.client.visible(ctx, g.cfg.Topics, "Read")
+	present = make(map[string]int, len(topics))
 	for name, info := range topics {
 		present[name] = info.Partitions
 	}
-	return present, err
+	return present, hidden, err
+}
+
+// refused says what is missing, where the coordinator denies the membership.
+func (g *Group) refused(err error) error {
+	var c codeError
+	if errors.As(err, &c) && c.is(kafkago.TopicAuthorizationFailed) {
+		return g.client.denied(err, onTopic("Read", strings.Join(g.cfg.Topics, " --topic "))) // it is not told which
+	}
+	return g.client.denied(err, onGroup("Read", g.cfg.ID))
 }
 
 func (g *Group) missing(present map[string]int) []string {
@@ -171,7 +185,7 @@ func (g *Group) join(ctx context.Context, present map[string]int, session Sessio
 		case errors.Is(err, kafkago.RebalanceInProgress):
 			continue
 		case err != nil:
-			g.log.Warn().Err(clean(err)).Msg("kafka: joining the group again")
+			g.log.Warn().Err(g.refused(clean(err))).Msg("kafka: joining the group again")
 			m.forget(ctx)
 			continue
 		}
@@ -190,7 +204,7 @@ func (g *Group) join(ctx context.Context, present map[string]int, session Sessio
 // missing topic for a change: 200 rebalances a second.
 func (g *Group) watch(ctx context.Context, present map[string]int) (changed bool) {
 	for wait(ctx, g.cfg.TopicPoll) == nil {
-		now, err := g.present(ctx)
+		now, _, err := g.present(ctx)
 		if err != nil || maps.Equal(now, present) {
 			continue
 		}

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -226,7 +227,10 @@ func (l *lane) send(ctx context.Context, calls []*call, batch []byte, failed err
 			finish(calls, ErrClosed)
 			return
 		}
-		switch l.verdict(ctx, err, began) {
+		if absent(err) && time.Since(began) > noTopicAfter {
+			err = cmp.Or(l.producer.client.missing(ctx, l.tp, "Write"), err)
+		}
+		switch l.verdict(err) {
 		case again:
 			doubt = doubt || maybeWritten(err)
 			l.producer.client.log.Debug().Stringer("partition", l.tp).Err(err).Msg("kafka: writing again")
@@ -263,9 +267,6 @@ func (l *lane) refuse(ctx context.Context, calls []*call, err error, doubt bool)
 			l.send(ctx, calls[i:i+1], nil, nil)
 		}
 		return
-	}
-	if errors.Is(err, errStale) {
-		err = ErrNoTopic
 	}
 	if doubt {
 		// Under the same number the broker would take the next batch for a repeat of this one, and not write it.
@@ -336,18 +337,13 @@ const (
 // noTopicAfter is how long a topic may be missing before writing to it is given up: metadata of a new one takes a while.
 const noTopicAfter = 5 * time.Second
 
-func (l *lane) verdict(ctx context.Context, err error, began time.Time) verdict {
+func (l *lane) verdict(err error) verdict {
 	var c codeError
 	hasCode := errors.As(err, &c)
 	switch {
 	case hasCode && c.is(kafkago.OutOfOrderSequenceNumber, kafkago.UnknownProducerId, kafkago.InvalidProducerIDMapping,
 		kafkago.InvalidProducerEpoch, kafkago.ProducerFenced):
 		return anew
-	case (errors.Is(err, errStale) || errors.Is(err, ErrNoTopic)) && time.Since(began) > noTopicAfter:
-		if l.producer.client.missing(ctx, l.tp) {
-			return refused
-		}
-		return again
 	case temporary(err):
 		return again
 	}

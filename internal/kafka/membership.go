@@ -159,7 +159,7 @@ func (m *membership) forget(ctx context.Context) {
 		if err == nil && len(left.Members) == 1 {
 			err = code(left.Members[0].ErrorCode)
 		}
-		return err
+		return c.denied(err, onGroup("Read", group))
 	})
 	if err != nil && !errors.Is(err, ErrLost) { // lost: it was out already
 		m.group.log.Warn().Err(err).Msg("kafka: the group was not left")

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -20,26 +21,38 @@ type TopicInfo struct {
 func (c *Client) Topics(ctx context.Context, names ...string) (map[string]TopicInfo, error) {
 	var topics map[string]TopicInfo
 	err := c.ask(ctx, "ask for topics", func(ctx context.Context) (err error) {
-		topics, err = c.topics(ctx, names)
+		topics, err = c.topics(ctx, names, "Describe")
 		return err
 	})
 	return topics, err
 }
 
-func (c *Client) topics(ctx context.Context, names []string) (map[string]TopicInfo, error) {
+// topics asks once. A topic that may not be seen is an error, which names the operation that it is needed for.
+func (c *Client) topics(ctx context.Context, names []string, operation string) (map[string]TopicInfo, error) {
+	topics, hidden, err := c.visible(ctx, names, operation)
+	return topics, errors.Join(append(hidden, err)...)
+}
+
+// visible is topics without those that may not be seen, of which hidden tells.
+func (c *Client) visible(
+	ctx context.Context, names []string, operation string,
+) (topics map[string]TopicInfo, hidden []error, err error) {
 	// An exchange, since kafka-go answers its own type from memory.
 	m, err := c.send(ctx, &exchange{request: &metadata.Request{TopicNames: names}, clientID: c.cfg.ClientID})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	topics := make(map[string]TopicInfo)
+	topics = make(map[string]TopicInfo)
 	for _, t := range m.(*metadata.Response).Topics {
 		switch err := codeError(t.ErrorCode); {
 		case err == 0:
 		case err.Is(ErrNoTopic):
 			continue
+		case err.Is(ErrDenied):
+			hidden = append(hidden, fmt.Errorf("topic %s: %w", t.Name, c.denied(err, onTopic(operation, t.Name))))
+			continue
 		default:
-			return nil, fmt.Errorf("topic %s: %w", t.Name, err)
+			return nil, nil, fmt.Errorf("topic %s: %w", t.Name, err)
 		}
 		info := TopicInfo{Partitions: len(t.Partitions)}
 		for _, p := range t.Partitions {
@@ -49,13 +62,14 @@ func (c *Client) topics(ctx context.Context, names []string) (map[string]TopicIn
 		}
 		topics[t.Name] = info
 	}
-	return topics, nil
+	return topics, hidden, nil
 }
 
 // leadership is who leads what, by one copy of the metadata.
 type leadership struct {
 	topics []metadata.ResponseTopic // that copy
 	of     map[TopicPartition]int32 // node IDs; without an entry if there is no leader
+	hidden map[string]codeError     // topics that may not be seen
 	at     time.Time
 }
 
@@ -69,19 +83,33 @@ func (c *Client) leaders(ctx context.Context) (map[TopicPartition]int32, error) 
 	// not another's.
 	topics := m.(*metadata.Response).Topics
 	if k := c.known.Load(); k != nil && len(topics) > 0 && len(topics) == len(k.topics) && &topics[0] == &k.topics[0] {
-		c.known.Store(&leadership{topics: topics, of: k.of, at: time.Now()})
+		c.known.Store(&leadership{topics: topics, of: k.of, hidden: k.hidden, at: time.Now()})
 		return k.of, nil
 	}
 	leaders := make(map[TopicPartition]int32)
+	hidden := make(map[string]codeError)
 	for _, t := range topics {
+		if err := codeError(t.ErrorCode); err.Is(ErrDenied) {
+			hidden[t.Name] = err
+		}
 		for _, p := range t.Partitions {
 			if p.LeaderID >= 0 {
 				leaders[TopicPartition{t.Name, int(p.PartitionIndex)}] = p.LeaderID
 			}
 		}
 	}
-	c.known.Store(&leadership{topics: topics, of: leaders, at: time.Now()})
+	c.known.Store(&leadership{topics: topics, of: leaders, hidden: hidden, at: time.Now()})
 	return leaders, nil
+}
+
+// noLeader says why nobody is known to lead a partition, to one who wants to read it.
+func (c *Client) noLeader(tp TopicPartition) error {
+	if k := c.known.Load(); k != nil {
+		if err, hidden := k.hidden[tp.Topic]; hidden {
+			return c.denied(err, onTopic("Read", tp.Topic))
+		}
+	}
+	return errNoLeader
 }
 
 // leadershipTTL is for how long even kafka-go is not asked. A batch that went to the wrong broker for it is sent again by

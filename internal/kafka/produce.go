@@ -166,7 +166,7 @@ func (c *Client) produceAll(ctx context.Context, leader int32, parcels []*parcel
 		case a.code == int16(kafkago.DuplicateSequenceNumber): // written by an earlier try
 			p.err = nil
 		default:
-			p.err = code(a.code)
+			p.err = c.denied(code(a.code), onTopic("Write", a.tp.Topic))
 		}
 	}
 	return nil
@@ -196,6 +196,10 @@ func (c *Client) produce(ctx context.Context, tp TopicPartition, batch []byte) (
 // initProducer asks for a producer ID and epoch: a new ID without a transactional ID; with one, the next epoch. It
 // repeats temporary errors until ctx ends; repeating is safe, at worst it uses up another epoch.
 func (c *Client) initProducer(ctx context.Context, transactionalID string, who identity) (identity, error) {
+	needs := right{"Write", "transactional-id", transactionalID}
+	if transactionalID == "" {
+		needs = right{"IdempotentWrite", "cluster", ""} // brokers since 2.8 want it of those only who may write to no topic at all
+	}
 	err := c.retry(ctx, "init producer", func() error {
 		m, err := c.send(ctx, &initproducerid.Request{
 			TransactionalID:      transactionalID,
@@ -204,11 +208,11 @@ func (c *Client) initProducer(ctx context.Context, transactionalID string, who i
 			ProducerEpoch:        who.epoch,
 		})
 		if err != nil {
-			return err
+			return c.denied(err, needs)
 		}
 		res := m.(*initproducerid.Response)
 		if res.ErrorCode != 0 {
-			return code(res.ErrorCode)
+			return c.denied(code(res.ErrorCode), needs)
 		}
 		who = identity{res.ProducerID, res.ProducerEpoch}
 		return nil

@@ -53,9 +53,11 @@ func (c *Client) fetch(ctx context.Context, places []place, cfg FetcherConfig) (
 		return nil, res.err
 	}
 	for i, p := range places {
-		if a := &res.answers[i]; errors.Is(a.err, ErrOutOfRange) {
+		a := &res.answers[i]
+		if errors.Is(a.err, ErrOutOfRange) {
 			c.explain(ctx, p, a)
 		}
+		a.err = c.denied(a.err, onTopic("Read", p.tp.Topic))
 	}
 	return res.answers, nil
 }
@@ -179,16 +181,28 @@ func (c *Client) fetchOne(ctx context.Context, at place, cfg FetcherConfig) (ans
 				err = errEmpty
 			}
 		}
-		if (errors.Is(err, errStale) || errors.Is(err, ErrNoTopic)) && time.Since(began) > noTopicAfter && c.missing(ctx, at.tp) {
-			return final{fmt.Errorf("%s: %w", at.tp, ErrNoTopic)}
+		if absent(err) && time.Since(began) > noTopicAfter {
+			if missing := c.missing(ctx, at.tp, "Read"); missing != nil {
+				return final{fmt.Errorf("%s: %w", at.tp, missing)}
+			}
 		}
 		return err
 	})
 	return a, err
 }
 
-// missing asks the brokers whether the partition does not exist; false if they do not answer.
-func (c *Client) missing(ctx context.Context, tp TopicPartition) bool {
-	topics, err := c.topics(ctx, []string{tp.Topic})
-	return err == nil && topics[tp.Topic].Partitions <= tp.Partition
+// absent says whether an error may be that of a partition that does not exist, or may not be seen.
+func absent(err error) bool { return errors.Is(err, errStale) || errors.Is(err, ErrNoTopic) }
+
+// missing asks the brokers whether the partition does not exist, or may not be seen by one who needs it for operation; nil if
+// it is there, or they do not answer.
+func (c *Client) missing(ctx context.Context, tp TopicPartition, operation string) error {
+	topics, err := c.topics(ctx, []string{tp.Topic}, operation)
+	switch {
+	case errors.Is(err, ErrDenied):
+		return err
+	case err == nil && topics[tp.Topic].Partitions <= tp.Partition:
+		return final{ErrNoTopic}
+	}
+	return nil
 }

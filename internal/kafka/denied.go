@@ -1,0 +1,47 @@
+package kafka
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strings"
+
+	kafkago "github.com/segmentio/kafka-go"
+)
+
+// right is something that a broker may or may not permit, in the words of kafka-acls.sh.
+type right struct{ operation, resource, name string }
+
+func onTopic(operation, topic string) right { return right{operation, "topic", topic} }
+func onGroup(operation, group string) right { return right{operation, "group", group} }
+
+// denied says of an error that something is not permitted what it is, and how to permit it. Other errors stay what they are.
+func (c *Client) denied(err error, r right) error {
+	var answer codeError
+	var told deniedError
+	if !errors.As(err, &answer) || errors.As(err, &told) || !answer.is(kafkago.TopicAuthorizationFailed,
+		kafkago.GroupAuthorizationFailed, kafkago.TransactionalIDAuthorizationFailed, kafkago.ClusterAuthorizationFailed) {
+		return err
+	}
+	return deniedError{err, r, c.cfg.SASL.User}
+}
+
+// deniedError is an answer that something is not permitted.
+type deniedError struct {
+	error
+	right right
+	user  string
+}
+
+func (e deniedError) Unwrap() error { return e.error }
+
+// Error ends with the command that permits it.
+func (e deniedError) Error() string {
+	command := []string{"kafka-acls.sh --add --allow-principal User:" + cmp.Or(e.user, "NAME"), "--operation " + e.right.operation}
+	if e.right.resource == "cluster" {
+		command = append(command, "--cluster")
+	} else {
+		command = append(command, "--"+e.right.resource+" "+e.right.name)
+	}
+	return fmt.Sprintf("%v: allow it with %s", e.error, strings.Join(command, " "))
+}
