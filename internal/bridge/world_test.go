@@ -39,6 +39,7 @@ type world struct {
 	contract *schemas.Contract
 	api      *sandbox.Server
 	broker   *broker.Broker // of newPipes
+	tester   kafka.Config   // how those who emit and read connect, beyond brokers and Dial
 	log      *lockedBuffer
 
 	mu   sync.Mutex
@@ -156,7 +157,9 @@ func (w *world) config(brokers []string) bridge.Config {
 // open connects those who emit and read, and makes the topics.
 func (w *world) open() {
 	w.t.Helper()
-	client, err := kafka.New(kafka.Config{Brokers: w.cfg.Kafka.Brokers, Dial: w.cfg.Dial, MetadataAge: time.Hour})
+	connection := w.tester
+	connection.Brokers, connection.Dial, connection.MetadataAge = w.cfg.Kafka.Brokers, w.cfg.Dial, time.Hour
+	client, err := kafka.New(connection)
 	if err != nil {
 		w.t.Fatal(err)
 	}

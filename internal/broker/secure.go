@@ -27,12 +27,12 @@ type Security struct {
 
 // The administrator, who may do everything.
 const (
-	adminUser     = "admin"
-	adminPassword = "admin's own"
+	AdminUser     = "admin"
+	AdminPassword = "the admin's own"
 )
 
 func (s *Security) format() []string {
-	args := []string{"--add-scram", scramOf(adminUser, adminPassword)}
+	args := []string{"--add-scram", scramOf(AdminUser, AdminPassword)}
 	for _, user := range slices.Sorted(maps.Keys(s.Users)) {
 		args = append(args, "--add-scram", scramOf(user, s.Users[user]))
 	}
@@ -80,7 +80,7 @@ ssl.truststore.type=PEM
 ssl.truststore.location=%s
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:%[2]s;User:ANONYMOUS
-`, "org.apache.kafka.common.security.scram.ScramLoginModule", adminUser, adminPassword, asked,
+`, "org.apache.kafka.common.security.scram.ScramLoginModule", AdminUser, AdminPassword, asked,
 		filepath.Join(dir, "broker.pem"), filepath.Join(dir, "trusted.pem"))
 }
 
@@ -88,7 +88,7 @@ super.users=User:%[2]s;User:ANONYMOUS
 func (s *Security) options() ([]kgo.Opt, error) {
 	cfg := &tls.Config{RootCAs: Pool(s.Authority), MinVersion: tls.VersionTLS12}
 	if s.Clients != nil {
-		cert, key, err := s.Clients.Issue(adminUser)
+		cert, key, err := s.Clients.Issue(AdminUser)
 		if err != nil {
 			return nil, err
 		}
@@ -98,6 +98,6 @@ func (s *Security) options() ([]kgo.Opt, error) {
 		}
 		cfg.Certificates = []tls.Certificate{pair}
 	}
-	login := scram.Auth{User: adminUser, Pass: adminPassword}.AsSha512Mechanism()
+	login := scram.Auth{User: AdminUser, Pass: AdminPassword}.AsSha512Mechanism()
 	return []kgo.Opt{kgo.DialTLSConfig(cfg), kgo.SASL(login)}, nil
 }

@@ -38,10 +38,15 @@ func (e deniedError) Unwrap() error { return e.error }
 // Error ends with the command that permits it.
 func (e deniedError) Error() string {
 	command := []string{"kafka-acls.sh --add --allow-principal User:" + cmp.Or(e.user, "NAME"), "--operation " + e.right.operation}
-	if e.right.resource == "cluster" {
+	name := e.right.name
+	switch e.right.resource {
+	case "cluster":
 		command = append(command, "--cluster")
-	} else {
-		command = append(command, "--"+e.right.resource+" "+e.right.name)
+	case "transactional-id": // the next partition's differs in the number at its end
+		name = strings.TrimRight(name, "0123456789")
+		command = append(command, "--transactional-id "+name, "--resource-pattern-type prefixed")
+	default:
+		command = append(command, "--"+e.right.resource+" "+name)
 	}
 	return fmt.Sprintf("%v: allow it with %s", e.error, strings.Join(command, " "))
 }

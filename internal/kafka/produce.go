@@ -198,7 +198,7 @@ func (c *Client) produce(ctx context.Context, tp TopicPartition, batch []byte) (
 func (c *Client) initProducer(ctx context.Context, transactionalID string, who identity) (identity, error) {
 	needs := right{"Write", "transactional-id", transactionalID}
 	if transactionalID == "" {
-		needs = right{"IdempotentWrite", "cluster", ""} // brokers since 2.8 want it of those only who may write to no topic at all
+		needs = right{operation: "IdempotentWrite", resource: "cluster"} // brokers since 2.8 want it of those only who may write to no topic at all
 	}
 	err := c.retry(ctx, "init producer", func() error {
 		m, err := c.send(ctx, &initproducerid.Request{
