@@ -1,10 +1,13 @@
 package bridge
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
 	"distributor-bridge/consumer"
+	"distributor-bridge/internal/kafka"
 )
 
 // Role is what a user of the brokers does, and needs permissions for.
@@ -84,6 +87,29 @@ func ACLs(c Config, role Role) []ACL {
 		return list
 	}
 	return nil
+}
+
+// forbidden says what of the work on a topic is not permitted.
+func (c *Config) forbidden(topic string, state kafka.TopicState) (all []error) {
+	hidden := errors.Is(state.Err, kafka.ErrDenied)
+	if !hidden && (state.Err != nil || !state.May.Known()) {
+		return nil // brokers before 2.3 do not tell: it shows when it is done
+	}
+	operations := map[string]kafka.Operation{"Read": kafka.OpRead, "Write": kafka.OpWrite}
+	for _, a := range ACLs(*c, RoleRun) {
+		if a.Resource == "topic" && a.Name == topic && (hidden || !state.May.Has(operations[a.Operation])) {
+			all = append(all, fmt.Errorf("%s on topic %s is not permitted: allow it with %s", a.Operation, topic, a.AddACL(c.principal())))
+		}
+	}
+	return all
+}
+
+// principal is the user that access rules are about.
+func (c *Config) principal() string {
+	if c.Kafka.SASL.User != "" {
+		return "User:" + c.Kafka.SASL.User
+	}
+	return "User:NAME"
 }
 
 // AddACL gives the command of Kafka's own tools that gives a user, such as User:bridge, the permission.

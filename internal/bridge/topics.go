@@ -197,21 +197,24 @@ func (c *Config) adminClient() (*kafka.Client, error) {
 	return client, nil
 }
 
-// own says what is wrong with topics of the bridge's own.
+// own says what is wrong with topics of the bridge's own, and what of the work on them is not permitted: that is better known now
+// than when an effect has been had and cannot be remembered or told.
 func (c *Config) own(ctx context.Context, client *kafka.Client, topics ...string) error {
-	have, err := client.Topics(ctx, topics...)
+	have, err := client.DescribeTopics(ctx, topics...)
 	if err != nil {
 		return fmt.Errorf("look at the topics: %w", err)
 	}
 	var wrong []error
 	for _, topic := range topics {
-		switch info, exists := have[topic]; {
-		case !exists:
+		switch info := have[topic]; {
+		case errors.Is(info.Err, kafka.ErrDenied): // nobody tells us whether it exists
+		case info.Err != nil:
 			wrong = append(wrong, fmt.Errorf("topic %s does not exist: run distributor-bridge topics create", topic))
 		case info.Partitions != c.Topics.Partitions && topic != c.Topics.Names().Hints:
 			wrong = append(wrong, fmt.Errorf("topic %s has %d partitions, topics.partitions says %d: the number is fixed for ever",
 				topic, info.Partitions, c.Topics.Partitions))
 		}
+		wrong = append(wrong, c.forbidden(topic, have[topic])...)
 	}
 	return errors.Join(wrong...)
 }
