@@ -42,6 +42,7 @@ type cli struct {
 type topicsCommand struct {
 	Create createCommand     `cmd:"" help:"Show which of the bridge's topics are missing, and create them."`
 	List   topicsListCommand `cmd:"" help:"Show the bridge's topics and upstream's: how large they are, and what is still to be done of them."`
+	Acls   aclsCommand       `cmd:"" name:"acls" help:"Show the least permissions that a user needs at the brokers."`
 }
 
 // surroundings are what a command may touch of the world, other than the network.

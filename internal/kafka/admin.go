@@ -134,7 +134,7 @@ func (c *Client) listOffsets(ctx context.Context, topic string, which int64) (ma
 		for _, t := range m.(*listoffsets.Response).Topics {
 			for _, p := range t.Partitions {
 				if p.ErrorCode != 0 {
-					return fmt.Errorf("partition %d: %w", p.Partition, c.denied(code(p.ErrorCode), onTopic("Describe", topic)))
+					return fmt.Errorf("partition %d: %w", p.Partition, c.denied(code(p.ErrorCode), onTopic("Read", topic)))
 				}
 				offsets[int(p.Partition)] = p.Offset
 			}

@@ -284,7 +284,8 @@ func (l *lane) identify(ctx context.Context) error {
 		if l.inits > 0 {
 			return nil
 		}
-		who, err := p.client.initProducer(ctx, "", identity{-1, -1})
+		// Brokers before 2.8 want IdempotentWrite on the cluster for it, others to write to any topic.
+		who, err := p.client.initProducer(ctx, "", identity{-1, -1}, onTopic("Write", l.tp.Topic))
 		if err != nil {
 			if ctx.Err() != nil {
 				return ErrClosed

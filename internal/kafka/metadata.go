@@ -21,7 +21,7 @@ type TopicInfo struct {
 func (c *Client) Topics(ctx context.Context, names ...string) (map[string]TopicInfo, error) {
 	var topics map[string]TopicInfo
 	err := c.ask(ctx, "ask for topics", func(ctx context.Context) (err error) {
-		topics, err = c.topics(ctx, names, "Describe")
+		topics, err = c.topics(ctx, names, "Read") // who asks wants to read, as a rule; it holds Describe
 		return err
 	})
 	return topics, err

@@ -194,12 +194,8 @@ func (c *Client) produce(ctx context.Context, tp TopicPartition, batch []byte) (
 }
 
 // initProducer asks for a producer ID and epoch: a new ID without a transactional ID; with one, the next epoch. It
-// repeats temporary errors until ctx ends; repeating is safe, at worst it uses up another epoch.
-func (c *Client) initProducer(ctx context.Context, transactionalID string, who identity) (identity, error) {
-	needs := right{"Write", "transactional-id", transactionalID}
-	if transactionalID == "" {
-		needs = right{operation: "IdempotentWrite", resource: "cluster"} // brokers since 2.8 want it of those only who may write to no topic at all
-	}
+// repeats temporary errors until ctx ends; repeating is safe, at worst it uses up another epoch. needs is what it takes.
+func (c *Client) initProducer(ctx context.Context, transactionalID string, who identity, needs right) (identity, error) {
 	err := c.retry(ctx, "init producer", func() error {
 		m, err := c.send(ctx, &initproducerid.Request{
 			TransactionalID:      transactionalID,

@@ -90,7 +90,7 @@ func (p *Producer) Init(ctx context.Context) error {
 	if stopped != nil {
 		return stopped
 	}
-	fresh, err := p.client.initProducer(ctx, p.cfg.TransactionalID, who)
+	fresh, err := p.client.initProducer(ctx, p.cfg.TransactionalID, who, right{"Write", "transactional-id", p.cfg.TransactionalID})
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if errors.Is(err, ErrFenced) {
