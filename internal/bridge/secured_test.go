@@ -80,6 +80,12 @@ func put(t *testing.T, path string, content []byte) {
 // world makes one whose bridge is a user without any permission, and whose tester is the administrator.
 func (s *secured) world(t *testing.T) *world {
 	t.Helper()
+	return s.worldWith(t, func() *tls.Config { return &tls.Config{RootCAs: broker.Pool(s.servers), MinVersion: tls.VersionTLS12} })
+}
+
+// worldWith is world, with the tester's TLS.
+func (s *secured) worldWith(t *testing.T, tester func() *tls.Config) *world {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +95,7 @@ func (s *secured) world(t *testing.T) *world {
 	w.cfg.Kafka.TLS = bridge.TLS{Enabled: true, CAFile: s.caFile}
 	w.cfg.Kafka.SASL = as("bridge")
 	w.tester = kafka.Config{
-		TLS:  func() *tls.Config { return &tls.Config{RootCAs: broker.Pool(s.servers), MinVersion: tls.VersionTLS12} },
+		TLS:  tester,
 		SASL: kafka.SASL{Mechanism: "SCRAM-SHA-512", User: broker.AdminUser, Password: broker.AdminPassword},
 	}
 	w.open()

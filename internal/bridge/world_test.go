@@ -49,7 +49,15 @@ type world struct {
 // newPipes makes a world without sockets, for a synctest bubble: everything in it is in virtual time.
 func newPipes(t testing.TB, cfg sandbox.Config) *world {
 	t.Helper()
-	b, err := broker.Pipe(broker.Config{})
+	w := newPipesOn(t, cfg, broker.Config{})
+	w.open()
+	return w
+}
+
+// newPipesOn is newPipes with brokers of another kind; it has to be opened.
+func newPipesOn(t testing.TB, cfg sandbox.Config, brokers broker.Config) *world {
+	t.Helper()
+	b, err := broker.Pipe(brokers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +66,6 @@ func newPipes(t testing.TB, cfg sandbox.Config) *world {
 	w := newWorld(t, cfg, b.Addrs(), ln)
 	w.broker, w.cfg.Dial, w.cfg.APIDial = b, b.Dial, ln.dial
 	w.cfg.API.BaseURL = "http://127.0.0.1:80/api/external"
-	w.open()
 	return w
 }
 

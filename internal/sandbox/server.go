@@ -130,6 +130,8 @@ var operationNames = []string{
 
 // Credentials are what a client needs, and what is for sale.
 func (s *Server) Credentials() (clientID, clientSecret string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return s.config.ClientID, s.config.ClientSecret
 }
 

@@ -22,6 +22,14 @@ func (s *Server) RevokeTokens() {
 	clear(s.tokens)
 }
 
+// SetClientSecret changes the client's secret: the old one is refused from now on, and every token that was got with it.
+func (s *Server) SetClientSecret(secret string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.config.ClientSecret = secret
+	clear(s.tokens)
+}
+
 // serveToken gives access tokens by client credentials, which have to be in a form body [G1][G2].
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	c := s.begin(r, &operation{name: opToken, method: http.MethodPost})
