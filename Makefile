@@ -88,5 +88,13 @@ $(KAFKA_LIBS)/.complete: $(KAFKA_POM)
 	mvn --batch-mode --quiet -f $(KAFKA_POM) dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(KAFKA_LIBS)
 	@touch $@
 
+.PHONY: reproducible
+reproducible: ## Build the last commit twice, in two folders, and compare
+	.ci/release --check
+
+.PHONY: release
+release: ## VERSION=v1.2.3: programs, bill of materials and checksums of the last commit, in dist/
+	.ci/release $(VERSION)
+
 .PHONY: check
 check: lint test race crash test-kafka chaos ## All of it: vet, lint, test, race, crash, test-kafka, chaos

@@ -280,6 +280,7 @@ func TestRotationOnKafka(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Secure(&broker.Security{Authority: servers, Clients: clients, Users: passwords})
+	s.Kill()
 	if err := s.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}

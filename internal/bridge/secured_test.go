@@ -49,7 +49,7 @@ func newSecured(t *testing.T, clients *broker.Authority) *secured {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(b.Close)
+	t.Cleanup(b.Kill) // in order, it takes its time
 	admin, err := b.Admin()
 	if err != nil {
 		t.Fatal(err)
