@@ -87,7 +87,11 @@ type Kafka struct {
 type TLS struct {
 	// Enabled encrypts. Against a listener without TLS connections end with EOF, and the reverse.
 	Enabled bool `koanf:"enabled"`
-	// CAFile holds the certificates that are trusted, PEM. Default: the system's.
+	// Plaintext allows brokers outside of this machine without TLS: events hold personal data, which everybody on the way could
+	// read. Only for a network that is closed by other means.
+	Plaintext bool `koanf:"plaintext"`
+	// CAFile holds the certificates that are trusted, PEM. Default: the system's. All files are read again for each new connection;
+	// what is half written, or does not fit, changes nothing.
 	CAFile string `koanf:"ca_file"`
 	// CertFile and KeyFile hold the client's own certificate and key, PEM, where brokers ask for one. Default: none.
 	CertFile string `koanf:"cert_file"`
@@ -100,7 +104,7 @@ type SASL struct {
 	Mechanism string        `koanf:"mechanism"`
 	User      string        `koanf:"user"`
 	Password  config.Secret `koanf:"password"`
-	// PasswordFile holds the password instead. It is read once, at the start.
+	// PasswordFile holds the password instead. It is read again for each new connection.
 	PasswordFile string `koanf:"password_file"`
 }
 

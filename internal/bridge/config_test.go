@@ -138,6 +138,7 @@ func TestProblems(t *testing.T) {
 		"no broker":        {func(c *bridge.Config) { c.Kafka.Brokers = nil }, "kafka.brokers: at least one host:port is required"},
 		"no port":          {func(c *bridge.Config) { c.Kafka.Brokers = []string{"a"} }, `kafka.brokers: "a" is not host:port`},
 		"mechanism":        {func(c *bridge.Config) { c.Kafka.SASL = bridge.SASL{Mechanism: "X", User: "u", Password: "hunter2"} }, "kafka: SASL mechanism"},
+		"plain text":       {func(c *bridge.Config) { c.Kafka.Brokers = []string{"kafka.example.org:9092"} }, "kafka.tls.enabled: brokers outside of this machine"},
 		"tls off":          {func(c *bridge.Config) { c.Kafka.TLS.CAFile = "x" }, "kafka.tls.enabled: is false, but files are given"},
 		"no CA":            {func(c *bridge.Config) { c.Kafka.TLS = bridge.TLS{Enabled: true, CAFile: missing} }, "kafka.tls.ca_file: open " + missing},
 		"half a key":       {func(c *bridge.Config) { c.Kafka.TLS = bridge.TLS{Enabled: true, CertFile: missing} }, "kafka.tls.cert_file: it and key_file"},
@@ -242,6 +243,18 @@ func TestProblems(t *testing.T) {
 				t.Errorf("one thing is wrong, but %d are told:\n%s", len(lines), err)
 			}
 		})
+	}
+}
+
+// Brokers outside of this machine are reached with TLS, or with consent.
+func TestPlaintext(t *testing.T) {
+	t.Parallel()
+	for _, tls := range []bridge.TLS{{Enabled: true}, {Plaintext: true}} {
+		c := valid()
+		c.Kafka.Brokers, c.Kafka.TLS = []string{"kafka.example.org:9092"}, tls
+		if err := c.Validate(); err != nil {
+			t.Errorf("%+v: %v", tls, err)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"maps"
+	"net"
 	"net/url"
 	"regexp"
 	"slices"
@@ -31,6 +32,12 @@ func (c *Config) Validate() error {
 	return p.Err()
 }
 
+// remote says whether an address is on another machine. What is no address is said elsewhere.
+func remote(address string) bool {
+	_, _, err := net.SplitHostPort(address)
+	return err == nil && !loopbackOnly([]string{address})
+}
+
 // A consumer group's name may hold anything; what metrics, file names and people can do with is this.
 var plainName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
@@ -41,7 +48,11 @@ func (c *Config) checkKafka(p *config.Problems) {
 	kafka, err := c.kafkaConfig()
 	p.Under("kafka", err)
 	p.Under("kafka", kafka.Validate())
-	if !c.Kafka.TLS.Enabled && c.Kafka.TLS != (TLS{}) {
+	if !c.Kafka.TLS.Enabled && !c.Kafka.TLS.Plaintext && slices.ContainsFunc(c.Kafka.Brokers, remote) {
+		p.Add("kafka.tls.enabled", "brokers outside of this machine are reached without TLS, so that personal data could be read on their way: "+
+			"set it to true, or kafka.tls.plaintext to true if the network is closed")
+	}
+	if !c.Kafka.TLS.Enabled && c.Kafka.TLS != (TLS{Plaintext: c.Kafka.TLS.Plaintext}) {
 		p.Add("kafka.tls.enabled", "is false, but files are given")
 	}
 	positive(p, "kafka.metadata_age", c.Kafka.MetadataAge)

@@ -201,10 +201,11 @@ func (t *tokens) secret() (string, error) {
 		return string(t.cfg.ClientSecret), nil
 	}
 	b, err := os.ReadFile(t.cfg.ClientSecretFile)
-	if err != nil {
+	secret := strings.TrimSpace(string(b))
+	if err != nil || secret == "" { // empty: it is being written
 		return "", errSecret
 	}
-	return strings.TrimSpace(string(b)), nil
+	return secret, nil
 }
 
 // keep takes a token that was asked for at start. The caller holds mu.

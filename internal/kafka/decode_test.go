@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"strings"
 	"testing"
 	"time"
 
@@ -180,5 +181,24 @@ func TestDecodeOld(t *testing.T) {
 	}
 	if got := decode(&given{set: set}, 42, true); len(got.records) != 1 || got.next != 43 {
 		t.Errorf("from 42: %+v", got)
+	}
+}
+
+// A batch that would fill the memory once it is decompressed is refused, and what refuses it tells where it stands.
+func TestInflated(t *testing.T) {
+	t.Parallel()
+	const zstd = 4
+	zeros := Record{Value: make([]byte, maxInflated+1)}
+	batch := altered(t, encodeBatch([]Record{zeros}, time.UnixMilli(1e12), identity{7, 3}, 0)[sizePrefix:], 42, zstd)
+	if len(batch) > 1<<20 {
+		t.Fatalf("the batch has %d bytes: it is no bomb", len(batch))
+	}
+	b, err := readBatch(batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = b.each(func(Record) bool { t.Error("a record was given"); return true })
+	if err == nil || !strings.Contains(err.Error(), "offsets 42 to 42") {
+		t.Error(err)
 	}
 }

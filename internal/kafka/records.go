@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"sync"
 	"time"
 
@@ -55,6 +56,10 @@ func readBatch(b []byte) (logBatch, error) {
 	return batch, c.err
 }
 
+// maxInflated is how large a batch may be decompressed: far more than one of real events (100 MiB is the most that a topic of
+// ours may be configured for), and less than a megabyte of zeros can be made into.
+const maxInflated = 128 << 20
+
 // inflated are buffers for what was compressed.
 var inflated = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
@@ -70,8 +75,12 @@ func (b *logBatch) each(take func(Record) bool) error {
 		defer func() { _ = reader.Close() }()
 		buffer := inflated.Get().(*bytes.Buffer)
 		defer keep(&inflated, buffer)
-		if _, err := buffer.ReadFrom(reader); err != nil {
+		if _, err := buffer.ReadFrom(io.LimitReader(reader, maxInflated+1)); err != nil {
 			return fmt.Errorf("decompress a batch: %w", err)
+		}
+		if buffer.Len() > maxInflated {
+			return fmt.Errorf("offsets %d to %d: a batch of %d bytes is more than %d decompressed: it is not read, and nothing after it; "+
+				"set the group's offset past it if it may be left out", b.base, b.end-1, len(raw), maxInflated)
 		}
 		raw = buffer.Bytes()
 	}
