@@ -53,8 +53,9 @@ func ACLs(c Config, role Role) []ACL {
 			topic("Write", names.Inbox, "upstream's events are taken in"),
 			topic("Read", names.State, "what was done is restored"),
 			topic("Write", names.State, "what is done is remembered"),
-			ACL{Operation: "Write", Resource: "transactional-id", Name: strings.TrimSuffix(consumer.TransactionalID(c.Group.Name, names.State, 0), "0"), Prefixed: true,
-				For: "one member at a time writes a partition's state"},
+			ACL{Operation: "Write", Resource: "transactional-id", Prefixed: true,
+				Name: strings.TrimSuffix(consumer.TransactionalID(c.Group.Name, names.State, 0), "0"),
+				For:  "one member at a time writes a partition's state"},
 			topic("Write", names.Results, "results are published"),
 			topic("Write", names.DeadLetters, "events that are given up are kept"),
 			topic("Read", names.Hints, "the provider's webhooks reach all members"),
@@ -89,15 +90,17 @@ func ACLs(c Config, role Role) []ACL {
 	return nil
 }
 
+// topicOperations are those that RoleRun needs of topics.
+var topicOperations = map[string]kafka.Operation{"Read": kafka.OpRead, "Write": kafka.OpWrite}
+
 // forbidden says what of the work on a topic is not permitted.
 func (c *Config) forbidden(topic string, state kafka.TopicState) (all []error) {
 	hidden := errors.Is(state.Err, kafka.ErrDenied)
 	if !hidden && (state.Err != nil || !state.May.Known()) {
 		return nil // brokers before 2.3 do not tell: it shows when it is done
 	}
-	operations := map[string]kafka.Operation{"Read": kafka.OpRead, "Write": kafka.OpWrite}
 	for _, a := range ACLs(*c, RoleRun) {
-		if a.Resource == "topic" && a.Name == topic && (hidden || !state.May.Has(operations[a.Operation])) {
+		if a.Resource == "topic" && a.Name == topic && (hidden || !state.May.Has(topicOperations[a.Operation])) {
 			all = append(all, fmt.Errorf("%s on topic %s is not permitted: allow it with %s", a.Operation, topic, a.AddACL(c.principal())))
 		}
 	}

@@ -27,15 +27,16 @@ func (k *checkup) permissions(ctx context.Context, f *findings, client *kafka.Cl
 
 // needs are the operations that the bridge's work takes of each topic.
 func (c *Config) needs() []topicNeed {
-	n := c.Topics.Names()
-	read, write := []kafka.Operation{kafka.OpRead}, []kafka.Operation{kafka.OpWrite}
-	both := []kafka.Operation{kafka.OpRead, kafka.OpWrite}
-	needs := []topicNeed{{n.Inbox, both}, {n.Results, write}, {n.DeadLetters, write}, {n.State, both}, {n.Hints, read}}
-	if c.Webhooks.Listen != "" {
-		needs[len(needs)-1].operations = both
-	}
-	for _, topic := range c.Topics.Upstream {
-		needs = append(needs, topicNeed{topic, read})
+	var needs []topicNeed
+	for _, a := range ACLs(*c, RoleRun) {
+		if a.Resource != "topic" {
+			continue
+		}
+		at := slices.IndexFunc(needs, func(n topicNeed) bool { return n.topic == a.Name })
+		if at < 0 {
+			at, needs = len(needs), append(needs, topicNeed{topic: a.Name})
+		}
+		needs[at].operations = append(needs[at].operations, topicOperations[a.Operation])
 	}
 	return needs
 }

@@ -49,7 +49,7 @@ func (c *Config) checkKafka(p *config.Problems) {
 	p.Under("kafka", err)
 	p.Under("kafka", kafka.Validate())
 	if !c.Kafka.TLS.Enabled && !c.Kafka.TLS.Plaintext && slices.ContainsFunc(c.Kafka.Brokers, remote) {
-		p.Add("kafka.tls.enabled", "brokers outside of this machine are reached without TLS, so that personal data could be read on their way: "+
+		p.Add("kafka.tls.enabled", "brokers outside of this machine are reached without TLS: personal data could be read on the way; "+
 			"set it to true, or kafka.tls.plaintext to true if the network is closed")
 	}
 	if !c.Kafka.TLS.Enabled && c.Kafka.TLS != (TLS{Plaintext: c.Kafka.TLS.Plaintext}) {
