@@ -6,4 +6,6 @@ go 1.26.0
 
 require distributor-bridge v0.0.0
 
+require github.com/prometheus/prometheus v0.313.5 // indirect
+
 replace distributor-bridge => ../..
