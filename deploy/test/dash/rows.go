@@ -12,9 +12,9 @@ func dashboard() []row {
 		{"Is it healthy?", health()},
 		{"Events and results", events()},
 		{"Waiting, held, dead letters", waiting()},
-		{"The API: calls, latency, breaker, rate", api()},
-		{"Kafka: lag of both stages, rebalances, commits, window", kafka()},
-		{"State, memory, Go", process()},
+		{"The API: calls, latency, breaker, rate", calling()},
+		{"Kafka: lag of both stages, rebalances, commits, window", consuming()},
+		{"State, memory, Go", running()},
 	}
 }
 
@@ -119,7 +119,7 @@ func waiting() []panel {
 	}
 }
 
-func api() []panel {
+func calling() []panel {
 	return []panel{
 		graph("Calls, by status", "Calls of the API by the HTTP status of their answer; no_answer: it was lost; not_sent: none arrived.", "reqps",
 			q(`sum by (status) (rate(distributor_bridge_api_calls_total{$in}[$__rate_interval])) > 0`, "{{status}}")).stacked().
@@ -150,7 +150,7 @@ func api() []panel {
 			q(`distributor_bridge_token_age_seconds{$in}`, "{{instance}}")).see("DistributorBridgeTokenOld"),
 		graph("Token fetches", "By whether a token was got.", "short",
 			q(`sum by (result) (increase(distributor_bridge_token_fetches_total{$in}[$__rate_interval]))`, "{{result}}")).bars().
-			coloured(map[string]string{"done": "green", "failed": "red"}).see("DistributorBridgeTokenFails"),
+			coloured(map[string]string{"done": "green", "failed": "red", "refused": "purple"}).see("DistributorBridgeTokenFails"),
 		graph("Webhooks, document hosts", "The provider's hints by how they were answered, and hosts whose documents cannot be had (1: down).",
 			"short", q(`sum by (result) (rate(distributor_bridge_hints_total{$in}[$__rate_interval])) > 0`, "hints {{result}} a second"),
 			q(`max by (host) (distributor_bridge_document_host_down{$in})`, "{{host}} down")).see("DistributorBridgeHintsLost"),

@@ -1,6 +1,6 @@
 package dash
 
-func kafka() []panel {
+func consuming() []panel {
 	return []panel{
 		graph("Lag of intake", "Upstream's records that are not taken in yet, by topic.", "short",
 			q(`sum by (topic) (distributor_bridge_intake_lag_records{$in})`, "{{topic}}")).see("DistributorBridgeIntakeNoProgress"),
@@ -38,7 +38,7 @@ func kafka() []panel {
 	}
 }
 
-func process() []panel {
+func running() []panel {
 	return []panel{
 		graph("Objects of state", "Objects remembered, by inbox partition. An order's takes some 430 bytes of memory.", "short",
 			q(`max by (partition) (distributor_bridge_state_objects{$in})`, "{{partition}}")).stacked(),
