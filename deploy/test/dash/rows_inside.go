@@ -38,12 +38,18 @@ func consuming() []panel {
 	}
 }
 
+// restores gives a quantile of all there were: they are few.
+func restores(quantile, name string) query {
+	return q(`histogram_quantile(`+quantile+`, sum by (le) (distributor_bridge_state_restore_duration_seconds_bucket{$in}))`, name)
+}
+
 func running() []panel {
 	return []panel{
 		graph("Objects of state", "Objects remembered, by inbox partition. An order's takes some 430 bytes of memory.", "short",
 			q(`max by (partition) (distributor_bridge_state_objects{$in})`, "{{partition}}")).stacked(),
-		graph("Restoring state", "How long taking a partition's state over took.", "s",
-			quantiles("distributor_bridge_state_restore_duration_seconds")...).coloured(percentile).see("DistributorBridgeRestoreTooLong"),
+		graph("Restoring state", "How long taking a partition's state over took, since the members' start.", "s",
+			restores("0.5", "p50"), restores("0.95", "p95"), restores("0.99", "p99")).coloured(percentile).
+			see("DistributorBridgeRestoreTooLong"),
 		graph("Memory", "Of the process, and the part of it that is Go's heap.", "bytes",
 			q(`process_resident_memory_bytes{$in}`, "{{instance}}"),
 			q(`go_memstats_heap_inuse_bytes{$in}`, "{{instance}} heap"),
@@ -56,8 +62,8 @@ func running() []panel {
 		graph("Goroutines", "Of the Go runtime. Ever more of them: a leak.", "short", q(`go_goroutines{$in}`, "{{instance}}")),
 		graph("Open files", "Connections among them, and how many there may be.", "short",
 			q(`process_open_fds{$in}`, "{{instance}}"), q(`process_max_fds{$in}`, "limit of {{instance}}")),
-		graph("Garbage collection", "Time that a collection took, the longest of late.", "s",
-			q(`go_gc_duration_seconds{$in,quantile="1"}`, "{{instance}}")),
+		graph("Garbage collection", "How long collections stop the program: the longest of late.", "s",
+			q(`max by (instance) (go_gc_duration_seconds{$in})`, "{{instance}}")),
 		table("What runs", "Versions of the members: several while a deployment is under way.",
 			`distributor_bridge_build_info{$in}`, map[string]string{
 				"instance": "Member", "version": "Version", "go_version": "Go", "job": "Job", "namespace": "Namespace",

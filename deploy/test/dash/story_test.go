@@ -31,6 +31,7 @@ func live(t *testing.T) (all told) {
 		w.live(40*time.Minute, 20*time.Second, func(n int) {
 			w.customer(n)
 			w.order(n, n, nil)
+			w.hint(token)
 		})
 		all.trouble = time.Now()
 		registered := w.events
@@ -42,7 +43,7 @@ func live(t *testing.T) (all told) {
 			t.Fatal(err)
 		}
 		w.emit("position.redeemed/valid-any-wallet", "redeemed-1", "customer-2", map[string]any{"units": 5})
-		w.live(5*time.Minute, time.Minute, nil)
+		w.live(10*time.Minute, 30*time.Second, func(int) { w.hint("an old token") })
 
 		// The API takes few calls.
 		slow := w.api.Fault(sandbox.Fault{Operation: sandbox.Resources, Kind: sandbox.Rate, PerSecond: 2, Burst: 4})
@@ -79,8 +80,8 @@ func TestDashboardAndAlertsUnderLoad(t *testing.T) {
 	}
 	fired := p.evaluate(all.trouble, all.end)
 	want := []string{
-		"DistributorBridgeApiDown", "DistributorBridgeApiErrors", "DistributorBridgeDeadLetters", "DistributorBridgeTypePaused",
-		"DistributorBridgeUnresolved",
+		"DistributorBridgeApiDown", "DistributorBridgeApiErrors", "DistributorBridgeDeadLetters", "DistributorBridgeHintsRefused",
+		"DistributorBridgeTypePaused", "DistributorBridgeUnresolved",
 	}
 	if got := slices.Sorted(maps.Keys(fired)); !slices.Equal(got, want) {
 		t.Errorf("alerts in trouble: %v, want %v", got, want)

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ import (
 type world struct {
 	t        *testing.T
 	api      *sandbox.Server
+	hooks    *pipe // the bridge's listener for the provider's webhooks
 	producer *kafka.Producer
 	registry *prometheus.Registry
 	scrapes  []scrape
@@ -41,7 +43,10 @@ type scrape struct {
 	body []byte
 }
 
-const upstream = "upstream"
+const (
+	upstream = "upstream"
+	token    = "agreed-on-with-the-provider"
+)
 
 // newWorld starts a bridge. It ends with the test.
 func newWorld(t *testing.T) *world {
@@ -55,7 +60,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, api: api, registry: prometheus.NewPedanticRegistry()}
+	w := &world{t: t, api: api, hooks: newPipe(), registry: prometheus.NewPedanticRegistry()}
 	w.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	cfg := w.config(b, w.serve())
 	client, err := kafka.New(kafka.Config{Brokers: cfg.Kafka.Brokers, Dial: b.Dial, MetadataAge: time.Hour})
@@ -87,13 +92,15 @@ func (w *world) config(b *broker.Broker, api *pipe) bridge.Config {
 	cfg.Documents.AllowedHosts = []string{"documents.example.com"}
 	// What a member does all the time costs most, and is not what this is about.
 	cfg.Group.Heartbeat, cfg.Group.Session, cfg.Rules.Lease = 20*time.Second, 2*time.Minute, time.Minute
+	cfg.Webhooks.Listen, cfg.Webhooks.Token = "127.0.0.1:8443", token
+	cfg.WebhookListen = func(context.Context, string, string) (net.Listener, error) { return w.hooks, nil }
 	cfg.Version, cfg.Registry = "v1.2.3", w.registry
 	return cfg
 }
 
 // serve serves the API on pipes until the test ends.
 func (w *world) serve() *pipe {
-	ln := &pipe{conns: make(chan net.Conn), done: make(chan struct{})}
+	ln := newPipe()
 	server, served := &http.Server{Handler: w.api.Handler(), ReadHeaderTimeout: time.Minute}, make(chan struct{})
 	go func() {
 		defer close(served)
@@ -166,6 +173,23 @@ func (w *world) order(customer, n int, more map[string]any) {
 	w.emit("order.paid/valid-least", fmt.Sprintf("paid-%d", n), fmt.Sprintf("customer-%d", customer), data)
 }
 
+// hint tells the bridge, as the provider does, that an investment has changed.
+func (w *world) hint(token string) {
+	w.t.Helper()
+	client := http.Client{Transport: &http.Transport{DialContext: w.hooks.dial, DisableKeepAlives: true}}
+	const changed = `{"investment_id": "00000000-0000-4000-8000-000000000001", "status": "PAID", "changed_at": "2026-01-15T09:30:00Z"}`
+	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, "http://bridge/webhooks/investments", strings.NewReader(changed))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	answer, err := client.Do(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+}
+
 // signed is a document that comes inline.
 var signed = map[string]any{
 	"document": map[string]any{
@@ -215,6 +239,8 @@ type pipe struct {
 	done  chan struct{}
 	once  sync.Once
 }
+
+func newPipe() *pipe { return &pipe{conns: make(chan net.Conn), done: make(chan struct{})} }
 
 func (p *pipe) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	here, there := net.Pipe()

@@ -37,11 +37,7 @@ func write(rows []row) ([]byte, error) {
 			}
 		}
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	err := e.Encode(object{
+	whole, err := encode(object{
 		"uid": "distributor-bridge", "title": "Distributor Bridge", "schemaVersion": schemaVersion,
 		"description": "Events on their way to the Distributor API. From top to bottom: is it healthy, what becomes of events, what " +
 			"waits, and then what it may be due to.",
@@ -53,9 +49,30 @@ func write(rows []row) ([]byte, error) {
 		}},
 		"templating":  object{"list": variables()},
 		"annotations": object{"list": []object{starts()}},
-		"panels":      panels,
-	})
-	return b.Bytes(), err
+		"panels":      nil,
+	}, "  ")
+	if err != nil {
+		return nil, err
+	}
+	each := make([]string, len(panels)) // a line each, so that a difference shows which have changed
+	for i, p := range panels {
+		line, err := encode(p, "")
+		if err != nil {
+			return nil, err
+		}
+		each[i] = "    " + strings.TrimSpace(line)
+	}
+	const none = `"panels": null`
+	return []byte(strings.Replace(whole, none, "\"panels\": [\n"+strings.Join(each, ",\n")+"\n  ]", 1)), nil
+}
+
+func encode(o object, indent string) (string, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", indent)
+	err := e.Encode(o)
+	return b.String(), err
 }
 
 var source = object{"type": "prometheus", "uid": "${datasource}"}
