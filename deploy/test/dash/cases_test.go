@@ -30,7 +30,7 @@ var well = series{
 	`distributor_bridge_retries_total{class="unauthorized"}`:                       "0x180", `distributor_bridge_retries_total{class="endpoint"}`: "0x180",
 	`distributor_bridge_token_fetches_total{result="done"}`: "0x59 1x59 2x59", `distributor_bridge_token_fetches_total{result="failed"}`: "0x180",
 	`distributor_bridge_token_fetches_total{result="refused"}`: "0x180",
-	`distributor_bridge_token_age_seconds`:                     "1800x180", `distributor_bridge_calls_per_second_limit`: "Infx180",
+	`distributor_bridge_token_age_seconds`:                     "1800x180", `distributor_bridge_calls_per_second_limit`: "1e9x180",
 	`distributor_bridge_document_host_down{host="docs.example.com:443"}`: "0x180",
 	`distributor_bridge_hints_total{result="failed"}`:                    "0x180", `distributor_bridge_hints_total{result="unauthorized"}`: "0x180",
 

@@ -96,10 +96,9 @@ func (p *server) load(scrapes []scrape) {
 	}
 }
 
-// evaluate evaluates the rules once a minute, and gives which alerts fired at any time.
-func (p *server) evaluate(from, to time.Time) map[string]*rules.Alert {
+// evaluate evaluates the rules once a minute, and tells each alert that fires, each time.
+func (p *server) evaluate(from, to time.Time, fires func(alert string, of, annotations labels.Labels)) {
 	p.t.Helper()
-	fired := map[string]*rules.Alert{}
 	for at := from; !at.After(to); at = at.Add(time.Minute) {
 		for _, g := range p.rules {
 			g.Eval(p.t.Context(), at)
@@ -113,13 +112,12 @@ func (p *server) evaluate(from, to time.Time) map[string]*rules.Alert {
 				}
 				for _, active := range a.ActiveAlerts() {
 					if active.State == rules.StateFiring {
-						fired[a.Name()] = active
+						fires(a.Name(), active.Labels, active.Annotations)
 					}
 				}
 			}
 		}
 	}
-	return fired
 }
 
 // query runs an expression once a minute, and says whether there was ever a number.

@@ -75,10 +75,12 @@ func TestDashboardAndAlertsUnderLoad(t *testing.T) {
 	p := newServer(t, teststorage.New(t))
 	p.load(all.scrapes)
 
-	if fired := p.evaluate(all.start.Add(2*time.Minute), all.trouble.Add(-time.Minute)); len(fired) > 0 {
+	fired := map[string]bool{}
+	note := func(alert string, _, _ labels.Labels) { fired[alert] = true }
+	if p.evaluate(all.start.Add(2*time.Minute), all.trouble.Add(-time.Minute), note); len(fired) > 0 {
 		t.Errorf("alerts of a bridge that is well: %v", fired)
 	}
-	fired := p.evaluate(all.trouble, all.end)
+	p.evaluate(all.trouble, all.end, note)
 	want := []string{
 		"DistributorBridgeApiDown", "DistributorBridgeApiErrors", "DistributorBridgeDeadLetters", "DistributorBridgeHintsRefused",
 		"DistributorBridgeTypePaused", "DistributorBridgeUnresolved",
