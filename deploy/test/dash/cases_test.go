@@ -7,6 +7,7 @@ type series map[string]string
 // well is a member that has work and does it, for three hours.
 var well = series{
 	`up`: "1x180", `distributor_bridge_build_info{version="v1"}`: "1x180", `process_start_time_seconds`: "1000x180",
+	`distributor_bridge_ready`:      "0x2 1x177",
 	`process_resident_memory_bytes`: "130000000x180", `go_gc_gomemlimit_bytes`: "200000000x180",
 
 	`distributor_bridge_inbox_lag_records{partition="0"}`: "20x180", `distributor_bridge_inbox_to_done_seconds_count`: "0+60x180",
@@ -71,6 +72,7 @@ var alertCases = map[string]alertCase{
 		not:   one(`distributor_bridge_build_info{version="v1"}`, "1x60 _x3 1x117"),
 	},
 	"DistributorBridgeDown":            {fires: one(`up`, "1x60 0x120"), not: one(`up`, "1x60 0x3 1x117")},
+	"DistributorBridgeNotReady":        {fires: one(`distributor_bridge_ready`, "0x180"), not: one(`distributor_bridge_ready`, "0x8 1x171")},
 	"DistributorBridgeRestarting":      {fires: one(`process_start_time_seconds`, "1000x60 2000x4 3000x4 4000x110"), not: one(`process_start_time_seconds`, "1000x60 2000x118")},
 	"DistributorBridgeMemoryNearLimit": {fires: one(`process_resident_memory_bytes`, "190000000x180"), not: one(`process_resident_memory_bytes`, "170000000x180")},
 	"DistributorBridgeNoProgress":      {fires: one(`distributor_bridge_inbox_to_done_seconds_count`, "0+60x60 3600x120"), not: down},

@@ -44,8 +44,8 @@ func worstState(by string) string {
 
 func health() []panel {
 	return []panel{
-		number("Members", "Members that are scraped.", "none",
-			`count(distributor_bridge_build_info{$in}) or vector(0)`).whole().redBelow(1).see("DistributorBridgeAbsent"),
+		number("Members ready", "Members that have all that they work with: brokers, groups, state, token.", "none",
+			`sum(distributor_bridge_ready{$in}) or vector(0)`).whole().redBelow(1).see("DistributorBridgeNotReady"),
 		number("API", "What the breaker says of the API, of the worst member: up (closed), beginning again (slow), down (open).", "none",
 			worstState(""),
 			step{1, "yellow"}, step{2, "red"}).

@@ -1,11 +1,11 @@
 package dash
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -17,7 +17,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/common/expfmt"
 
 	"distributor-bridge/internal/bridge"
 	"distributor-bridge/internal/broker"
@@ -30,9 +29,9 @@ import (
 type world struct {
 	t        *testing.T
 	api      *sandbox.Server
-	hooks    *pipe // the bridge's listener for the provider's webhooks
+	hooks    *pipe // where the bridge takes the provider's webhooks
+	ops      *pipe // where it serves its metrics
 	producer *kafka.Producer
-	registry *prometheus.Registry
 	scrapes  []scrape
 	events   int
 }
@@ -60,8 +59,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, api: api, hooks: newPipe(), registry: prometheus.NewPedanticRegistry()}
-	w.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	w := &world{t: t, api: api, hooks: newPipe(), ops: newPipe()}
 	cfg := w.config(b, w.serve())
 	client, err := kafka.New(kafka.Config{Brokers: cfg.Kafka.Brokers, Dial: b.Dial, MetadataAge: time.Hour})
 	if err != nil {
@@ -94,7 +92,10 @@ func (w *world) config(b *broker.Broker, api *pipe) bridge.Config {
 	cfg.Group.Heartbeat, cfg.Group.Session, cfg.Rules.Lease = 20*time.Second, 2*time.Minute, time.Minute
 	cfg.Webhooks.Listen, cfg.Webhooks.Token = "127.0.0.1:8443", token
 	cfg.WebhookListen = func(context.Context, string, string) (net.Listener, error) { return w.hooks, nil }
-	cfg.Version, cfg.Registry = "v1.2.3", w.registry
+	cfg.Ops.Listen = "127.0.0.1:9090"
+	cfg.OpsListen = func(context.Context, string, string) (net.Listener, error) { return w.ops, nil }
+	cfg.Version, cfg.Registry = "v1.2.3", prometheus.NewPedanticRegistry()
+	cfg.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})) // as run does
 	return cfg
 }
 
@@ -145,19 +146,32 @@ func (w *world) live(lasting, beat time.Duration, come func(n int)) {
 	}
 }
 
+// scrape asks as Prometheus does.
 func (w *world) scrape() {
 	w.t.Helper()
-	families, err := w.registry.Gather()
+	answer := w.ask(w.ops, http.MethodGet, "/metrics", "", nil)
+	w.scrapes = append(w.scrapes, scrape{time.Now(), answer})
+}
+
+// ask makes a request of one of the bridge's listeners.
+func (w *world) ask(of *pipe, method, path, token string, body io.Reader) []byte {
+	w.t.Helper()
+	client := http.Client{Transport: &http.Transport{DialContext: of.dial, DisableKeepAlives: true}}
+	r, err := http.NewRequestWithContext(w.t.Context(), method, "http://bridge"+path, body)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	var b bytes.Buffer
-	for _, f := range families {
-		if _, err := expfmt.MetricFamilyToText(&b, f); err != nil {
-			w.t.Fatal(err)
-		}
+	r.Header.Set("Authorization", "Bearer "+token)
+	answer, err := client.Do(r)
+	if err != nil {
+		w.t.Fatal(err)
 	}
-	w.scrapes = append(w.scrapes, scrape{time.Now(), b.Bytes()})
+	defer func() { _ = answer.Body.Close() }()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return text
 }
 
 // customer emits that somebody is verified, and order that it has paid for something.
@@ -176,18 +190,8 @@ func (w *world) order(customer, n int, more map[string]any) {
 // hint tells the bridge, as the provider does, that an investment has changed.
 func (w *world) hint(token string) {
 	w.t.Helper()
-	client := http.Client{Transport: &http.Transport{DialContext: w.hooks.dial, DisableKeepAlives: true}}
 	const changed = `{"investment_id": "00000000-0000-4000-8000-000000000001", "status": "PAID", "changed_at": "2026-01-15T09:30:00Z"}`
-	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, "http://bridge/webhooks/investments", strings.NewReader(changed))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+token)
-	answer, err := client.Do(r)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	_ = answer.Body.Close()
+	w.ask(w.hooks, http.MethodPost, "/webhooks/investments", token, strings.NewReader(changed))
 }
 
 // signed is a document that comes inline.
