@@ -2,6 +2,8 @@ package dash
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -100,5 +102,35 @@ func TestRunbook(t *testing.T) {
 	}
 	for name := range entries {
 		t.Errorf("the runbook has an entry %s that no alert leads to", name)
+	}
+}
+
+// command is one that the runbook tells to give.
+var command = regexp.MustCompile("`(distributor-bridge [^`]+)`")
+
+// The commands that the runbook names exist, with these flags.
+func TestRunbooksCommands(t *testing.T) {
+	raw, err := os.ReadFile(runbookFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(t.TempDir(), "distributor-bridge")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/distributor-bridge")
+	build.Dir = "../../.."
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	named := map[string]bool{}
+	for _, m := range command.FindAllStringSubmatch(string(raw), -1) {
+		named[strings.Join(strings.Fields(m[1]), " ")] = true
+	}
+	if len(named) < 10 {
+		t.Fatalf("only %d commands are named", len(named))
+	}
+	for line := range named {
+		args := append(strings.Fields(line)[1:], "--help") // which is shown only for what exists
+		if out, err := exec.CommandContext(t.Context(), program, args...).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v: %s", line, err, out)
+		}
 	}
 }
