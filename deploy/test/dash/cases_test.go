@@ -7,7 +7,7 @@ type series map[string]string
 // well is a member that has work and does it, for three hours.
 var well = series{
 	`up`: "1x180", `distributor_bridge_build_info{version="v1"}`: "1x180", `process_start_time_seconds`: "1000x180",
-	`distributor_bridge_ready`:      "0x2 1x177",
+	`distributor_bridge_inbox_lost{partition="0"}`: "0x180", `distributor_bridge_ready`: "0x2 1x177",
 	`process_resident_memory_bytes`: "130000000x180", `go_gc_gomemlimit_bytes`: "200000000x180",
 
 	`distributor_bridge_inbox_lag_records{partition="0"}`: "20x180", `distributor_bridge_inbox_to_done_seconds_count`: "0+60x180",
@@ -94,6 +94,9 @@ var alertCases = map[string]alertCase{
 		fires: one(`distributor_bridge_partitions_restoring`, "1x180", `distributor_bridge_partitions_owned`, "11x180"),
 		also:  []string{"DistributorBridgePartitionsWithoutOwner"},
 		not:   one(`distributor_bridge_partitions_restoring`, "12x5 0x175"),
+	},
+	"DistributorBridgeInboxLost": {
+		fires: one(`distributor_bridge_inbox_lost{partition="0"}`, "0x60 1x119"), not: one(`distributor_bridge_inbox_lost{partition="0"}`, gone),
 	},
 	"DistributorBridgeWindowFull": {fires: one(`distributor_bridge_window_full{partition="0"}`, "1x180"), not: down},
 	"DistributorBridgeHeldFull":   {fires: one(`distributor_bridge_held_full{partition="0"}`, "1x180"), not: one(`distributor_bridge_held_full{partition="0"}`, "1x5 0x175")},

@@ -123,7 +123,9 @@ func heat(title, about, expr string) panel {
 		queries: []query{{expr: expr, legend: "{{le}}", format: "heatmap"}},
 		options: object{
 			"calculate": false, "cellGap": 1, "filterValues": object{"le": 1e-9}, "legend": object{"show": true},
-			"color":   object{"mode": "scheme", "scheme": "Oranges", "steps": 64, "exponent": 0.5, "scale": "exponential", "fill": "dark-orange"},
+			"color": object{
+				"mode": "scheme", "scheme": "Oranges", "steps": 64, "exponent": 0.5, "scale": "exponential", "fill": "dark-orange",
+			},
 			"yAxis":   object{"unit": "s", "axisPlacement": "left"},
 			"tooltip": object{"mode": "single", "yHistogram": false}, "rowsFrame": object{"layout": "auto"},
 		},
@@ -145,7 +147,6 @@ func table(title, about, expr string, columns map[string]string) panel {
 // The rest are small words for what panels have in common.
 
 func (p panel) width(w int) panel                   { p.wide = w; return p }
-func (p panel) height(h int) panel                  { p.high = h; return p }
 func (p panel) see(alert string) panel              { p.runbook = alert; return p }
 func (p panel) coloured(by map[string]string) panel { p.paint = by; return p }
 func (p panel) words(w ...[2]string) panel          { p.mapping = valueMap(w); return p }

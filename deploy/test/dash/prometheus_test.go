@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/common/promslog"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
@@ -69,7 +70,7 @@ func (p *server) load(scrapes []scrape) {
 				p.t.Fatal(err)
 			}
 		}
-		add(labels.FromStrings(labels.MetricName, "up"), 1)
+		add(labels.FromStrings(model.MetricNameLabel, "up"), 1)
 		text, err := textparse.New(s.body, "text/plain", labels.NewSymbolTable(), textparse.ParserOptions{})
 		if err != nil {
 			p.t.Fatal(err)
