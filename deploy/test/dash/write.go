@@ -44,7 +44,8 @@ func write(rows []row) ([]byte, error) {
 		"tags": []string{"distributor-bridge", "kafka"}, "editable": true, "graphTooltip": 1, "refresh": "30s", "timezone": "",
 		"time": object{"from": "now-3h", "to": "now"},
 		"links": []object{{
-			"title": "Runbook", "type": "link", "icon": "doc", "url": runbook, "targetBlank": true,
+			"title": "Runbook", "type": "link", "icon": "doc", "url": runbook, "targetBlank": true, "asDropdown": false,
+			"includeVars": false, "keepTime": false, "tags": []string{},
 			"tooltip": "Symptom, cause and action of each alert",
 		}},
 		"templating":  object{"list": variables()},
