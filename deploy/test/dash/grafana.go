@@ -28,6 +28,8 @@ type panel struct {
 	base     string
 	mapping  object
 	paint    map[string]string // colours by legend
+	onRight  string            // the legend of a series with an axis of its own
+	nothing  string            // what is said if there is no data
 	changes  []object          // transformations
 }
 
@@ -150,11 +152,19 @@ func (p panel) width(w int) panel                   { p.wide = w; return p }
 func (p panel) see(alert string) panel              { p.runbook = alert; return p }
 func (p panel) coloured(by map[string]string) panel { p.paint = by; return p }
 func (p panel) words(w ...[2]string) panel          { p.mapping = valueMap(w); return p }
+func (p panel) right(legend string) panel           { p.onRight = legend; return p }
+func (p panel) otherwise(text string) panel         { p.nothing = text; return p }
 func (p panel) whole() panel                        { p.decimals = new(int); return p }
 
 // redBelow turns the colours around: few is bad.
 func (p panel) redBelow(least float64) panel {
 	p.base, p.steps = "red", []step{{least, "green"}}
+	return p
+}
+
+// logarithmic is for values that are hundreds of times others.
+func (p panel) logarithmic() panel {
+	p.least, p.custom["scaleDistribution"] = nil, object{"type": "log", "log": 10}
 	return p
 }
 

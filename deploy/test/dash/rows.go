@@ -22,7 +22,7 @@ func dashboard() []row {
 var (
 	outcomes = map[string]string{
 		"done": "green", "taken": "green", "repeated": "text", "skipped": "text", "waiting": "blue", "behind": "super-light-blue",
-		"retrying": "yellow", "rejected": "red", "unresolved": "purple",
+		"retrying": "yellow", "rejected": "red", "unknown": "purple",
 	}
 	laneStates = map[string]string{"working": "green", "ready": "blue", "gated": "orange", "paused": "yellow", "resting": "text"}
 	percentile = map[string]string{"p50": "green", "p95": "yellow", "p99": "red"}
@@ -83,12 +83,13 @@ func health() []panel {
 		states("Alerts that fire",
 			"The bridge's alerts, if this Prometheus evaluates them (deploy/prometheus/alerts.yaml).",
 			[][2]string{{"", "transparent"}, {"fires", "red"}},
-			q(`max by (alertname) (ALERTS{alertname=~"DistributorBridge.+",alertstate="firing"}) or vector(0)`, "{{alertname}}")).width(16),
+			q(`max by (alertname) (ALERTS{alertname=~"DistributorBridge.+",alertstate="firing"})`, "{{alertname}}")).width(16).
+			otherwise("none fires"),
 		graph("Events done, events waiting",
 			"Events that came to their end a second, and records of the inbox that are not done.",
 			"short",
 			q(`sum(rate(distributor_bridge_events_total{$in,stage="event",outcome="done"}[$__rate_interval]))`, "done a second"),
-			q(`sum(distributor_bridge_inbox_lag_records{$in})`, "in the inbox")),
+			q(`sum(distributor_bridge_inbox_lag_records{$in})`, "in the inbox")).right("in the inbox"),
 	}
 }
 
@@ -191,7 +192,8 @@ func calling() []panel {
 		graph("Rate",
 			"Calls a second of all members, and what each allows itself: by configuration, or as learned from 429. No line: no limit.",
 			"reqps", q(`sum(rate(distributor_bridge_api_calls_total{$in}[$__rate_interval]))`, "calls of all"),
-			q(`distributor_bridge_calls_per_second_limit{$in} < +Inf`, "limit of {{instance}}")).see("DistributorBridgeRateVeryLow"),
+			q(`distributor_bridge_calls_per_second_limit{$in} < +Inf`, "limit of {{instance}}")).logarithmic().
+			see("DistributorBridgeRateVeryLow"),
 		graph("Probes",
 			"Calls that ask whether the API is back while the breaker is open.",
 			"cps",

@@ -124,6 +124,9 @@ func (p panel) json() object {
 	if p.least != nil {
 		defaults["min"] = *p.least
 	}
+	if p.nothing != "" {
+		defaults["noValue"] = p.nothing
+	}
 	if p.decimals != nil {
 		defaults["decimals"] = *p.decimals
 	}
@@ -162,9 +165,15 @@ func (p panel) targets() (targets []object) {
 	return targets
 }
 
-// overrides give series their colours.
+// overrides give series their colours and axes.
 func (p panel) overrides() []object {
 	all := []object{}
+	if p.onRight != "" {
+		all = append(all, object{
+			"matcher":    object{"id": "byName", "options": p.onRight},
+			"properties": []object{{"id": "custom.axisPlacement", "value": "right"}},
+		})
+	}
 	for _, name := range slices.Sorted(maps.Keys(p.paint)) {
 		all = append(all, object{
 			"matcher":    object{"id": "byName", "options": name},
