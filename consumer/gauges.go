@@ -18,7 +18,7 @@ type gauges struct {
 
 	assigned, owned, lanes, heldEvents, heldAge                          *prometheus.Desc
 	windowRecords, windowBytes, lag, oldest, stateObjects, paused, types *prometheus.Desc
-	heldFull, unresolved                                                 *prometheus.Desc
+	heldFull, unresolved, lost                                           *prometheus.Desc
 }
 
 func newGauges(e *Engine) *gauges {
@@ -41,6 +41,8 @@ func newGauges(e *Engine) *gauges {
 	g.windowBytes = desc("window_bytes", "Memory that the records take which were taken and are not done.", "partition")
 	g.paused = desc("window_full", "1 while the window is so full that nothing is fetched.", "partition")
 	g.heldFull = desc("held_full", "1 while so many events are held that nothing is fetched.", "partition")
+	g.lost = desc("inbox_lost", "1 while the partition stands still, since events that were not done are not in the inbox any more.",
+		"partition")
 	g.lag = desc("inbox_lag_records", "Inbox records that are not done: in the window, and not fetched yet.", "partition")
 	g.oldest = desc("oldest_event_age_seconds", "Age in the inbox of the oldest fetched event that is not done; 0 if all are.", "partition")
 	g.stateObjects = desc("state_objects", "Objects in the partition's state.", "partition")
@@ -86,6 +88,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		tell(g.windowBytes, float64(v.bytes), name)
 		tell(g.paused, v.full, name)
 		tell(g.heldFull, v.brimful, name)
+		tell(g.lost, v.lost, name)
 		tell(g.lag, float64(v.lag), name)
 		tell(g.oldest, v.oldest.Seconds(), name)
 		tell(g.stateObjects, float64(p.store.Len()), name)
@@ -110,11 +113,11 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 
 // view is what a partition has in hand at a moment.
 type view struct {
-	window, bytes int
-	full, brimful float64
-	lag           int64
-	oldest        time.Duration
-	customers     []string // who have a lane
+	window, bytes       int
+	full, brimful, lost float64
+	lag                 int64
+	oldest              time.Duration
+	customers           []string // who have a lane
 }
 
 // view looks, and counts the lanes by what they are at.
@@ -127,6 +130,9 @@ func (p *partition) view(now time.Time, lanes map[string]int) view {
 	}
 	if p.brimful {
 		v.brimful = 1
+	}
+	if p.lost {
+		v.lost = 1
 	}
 	if _, written, ok := p.window.oldest(); ok {
 		v.oldest = max(0, now.Sub(written))
