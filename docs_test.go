@@ -77,6 +77,7 @@ func programs(t *testing.T) string {
 type story struct {
 	file, dir string
 	environ   []string
+	ops       string            // where the next bridge serves its health: the first one where documents say
 	replace   *strings.Replacer // of the documents' addresses; nil until there are a broker and an API
 	stay      []*stayed
 	wants     []want // what commands still to come tell
@@ -196,6 +197,10 @@ func (s *story) start(t *testing.T, c command) {
 	one := &stayed{command: c, out: &output{}, ended: make(chan struct{})}
 	one.cmd = exec.CommandContext(t.Context(), "bash", "-c", "exec "+text)
 	one.cmd.Dir, one.cmd.Env, one.cmd.Stdout, one.cmd.Stderr = s.dir, s.environ, one.out, one.out
+	if strings.HasPrefix(text, "distributor-bridge run ") {
+		one.cmd.Env = append(slices.Clone(s.environ), "DISTRIBUTOR_OPS_LISTEN="+s.ops)
+		s.ops = freePort(t) // of the next one
+	}
 	one.cmd.Cancel = func() error { return one.cmd.Process.Signal(syscall.SIGTERM) }
 	one.cmd.WaitDelay = time.Minute
 	if err := one.cmd.Start(); err != nil {
@@ -228,16 +233,13 @@ func (s *story) settle(t *testing.T, up *stayed) {
 	})
 	told := up.out.String()
 	broker, api := brokerAt.FindStringSubmatch(told)[1], apiAt.FindStringSubmatch(told)[1]
-	ops := freePort(t)
-	s.replace = strings.NewReplacer("127.0.0.1:9092", broker, "127.0.0.1:8080", api, "127.0.0.1:9090", ops)
+	s.ops = freePort(t)
+	s.replace = strings.NewReplacer("127.0.0.1:9092", broker, "127.0.0.1:8080", api, "127.0.0.1:9090", s.ops)
 	s.environ = append(s.environ,
 		"KAFKA_BROKERS="+broker, "DISTRIBUTOR_KAFKA_BROKERS="+broker, "DISTRIBUTOR_API_BASE_URL=http://"+api+"/api/external",
 		"DISTRIBUTOR_API_CLIENT_ID=bridge", "DISTRIBUTOR_API_CLIENT_SECRET_FILE="+filepath.Join(s.dir, secretAt),
 		"DISTRIBUTOR_TOPICS_REPLICATION=1", "DISTRIBUTOR_TOPICS_MIN_INSYNC_REPLICAS=1",
 	)
-	if example, err := os.ReadFile("deploy/config.example.yaml"); err == nil && bytes.Contains(example, []byte("\nops:")) {
-		s.environ = append(s.environ, "DISTRIBUTOR_OPS_LISTEN="+ops)
-	}
 }
 
 // freePort gives an address that nobody listens on now.

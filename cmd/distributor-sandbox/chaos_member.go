@@ -22,6 +22,7 @@ type member struct {
 	vars            []string // variables that change the configuration, as a container has them
 	log             string   // file that all its runs write their logs to
 	environ         []string
+	ops             string        // where it serves health; empty: nowhere
 	grace           time.Duration // how long it may take to stop
 
 	cmd      *exec.Cmd
@@ -39,7 +40,8 @@ func (m *member) start() error {
 	}
 	defer log.Close()
 	cmd := exec.Command(m.program, "run", "--config", m.config)
-	cmd.Env = append(append(without(m.environ, envPrefix), m.vars...), envPrefix+"KAFKA_CLIENT_ID="+m.name)
+	cmd.Env = append(append(without(m.environ, envPrefix), m.vars...),
+		envPrefix+"KAFKA_CLIENT_ID="+m.name, envPrefix+"OPS_LISTEN="+m.ops)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setpgid:   true,            // Ctrl-C is for the parent, who ends it

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,7 +32,7 @@ type phase struct {
 type scaleStep struct {
 	From       int     `json:"from"`
 	To         int     `json:"to"`
-	TookMS     float64 `json:"took_ms"` // until each partition had one of them, and results came of each
+	TookMS     float64 `json:"took_ms"` // until all were ready, each partition had one of them, and results came of each
 	Partitions []int   `json:"partitions"`
 	Pause      float64 `json:"pause_ms"` // of the partition with the longest
 	AllPause   float64 `json:"all_partitions_pause_ms"`
@@ -81,10 +82,41 @@ func (m *member) do(ctx context.Context, args ...string) error {
 	return os.WriteFile(m.log, out, 0o600)
 }
 
+// serveOps finds the member a port of this machine for its health.
+func (m *member) serveOps(ctx context.Context) error {
+	ln, err := listen(ctx, 0)
+	if err != nil {
+		return err
+	}
+	m.ops = ln.Addr().String()
+	return ln.Close()
+}
+
+// ready looks whether all members say that they are, as an orchestrator does.
+func (r *trial) ready(ctx context.Context) (string, error) {
+	for _, m := range r.members {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.ops+"/readyz", nil)
+		if err != nil {
+			return "", err
+		}
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		res, err := client.Do(req)
+		if err != nil {
+			return "", fmt.Errorf("ask %s whether it is ready: %w", m.name, err)
+		}
+		said, err := io.ReadAll(io.LimitReader(res.Body, 1<<10))
+		_ = res.Body.Close()
+		if err != nil || res.StatusCode != http.StatusOK {
+			return fmt.Sprintf("%s is not ready: %s", m.name, strings.TrimSpace(string(said))), err
+		}
+	}
+	return "", nil
+}
+
 // scaleOnce lets one member work, then all, then one again.
 func (r *trial) scaleOnce(ctx context.Context) error {
 	if len(r.phases) == 0 {
-		if err := r.await(ctx, "one member works", r.settled, r.flowing()); err != nil {
+		if err := r.await(ctx, "one member works", r.ready, r.settled, r.flowing()); err != nil {
 			return err
 		}
 		if err := r.work(ctx); err != nil {
@@ -124,7 +156,7 @@ func (r *trial) scaleTo(ctx context.Context, n int) error {
 	if err := change(ctx, n); err != nil {
 		return err
 	}
-	if err := r.await(ctx, "the members work", r.settled, r.flowing()); err != nil {
+	if err := r.await(ctx, "the members work", r.ready, r.settled, r.flowing()); err != nil {
 		return err
 	}
 	took := time.Since(began)

@@ -153,6 +153,11 @@ func (r *trial) first() int {
 func (r *trial) grow(ctx context.Context, n int) error {
 	for len(r.members) < n {
 		m := r.newMember(fmt.Sprintf("member-%d", len(r.members)+len(r.left)+1))
+		if r.name == "scale" {
+			if err := m.serveOps(ctx); err != nil {
+				return err
+			}
+		}
 		if err := m.start(); err != nil {
 			return err
 		}
