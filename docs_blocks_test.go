@@ -29,7 +29,11 @@ func documents(t *testing.T) []string {
 	if err != nil || len(guides) == 0 {
 		t.Fatalf("no guides: %v", err)
 	}
-	return append([]string{"README.md"}, guides...)
+	others, err := filepath.Glob("deploy/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Concat([]string{"README.md"}, guides, others)
 }
 
 var fence = regexp.MustCompile("^ *```\\s*([a-z]*)")

@@ -94,6 +94,7 @@ func (s *story) parse(t *testing.T, c command) {
 // wanted is what commands tell, by document, in the order in which they stand there, beyond that they succeed.
 var wanted = map[string][]want{
 	"README.md": {
+		{"/readyz", 0, `"ready":true`},
 		{"results --dead", 0, `order-5003-\d+ +DELIVERED[\s\S]* dead refused +redemption`},
 		{"/sandbox/doubles", 0, `^\[\]\s*$`},
 		{"topics create", 0, "nothing to create"},

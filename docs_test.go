@@ -172,7 +172,7 @@ func (s *story) do(t *testing.T, c command) {
 	case strings.HasPrefix(program[1], "distributor-"), slices.Contains(everywhere, program[1]):
 		s.run(t, c)
 	default:
-		t.Errorf("%s:%d: the test does not know %s: it neither runs it nor knows why not", s.file, c.line, program[1])
+		t.Errorf("%s:%d: the test does not know %s: it neither runs it nor knows why not (```text, if it is no command)", s.file, c.line, program[1])
 	}
 }
 
@@ -257,7 +257,7 @@ func freePort(t *testing.T) string {
 // time; else once.
 func (s *story) run(t *testing.T, c command) {
 	t.Helper()
-	if s.replace == nil && strings.Contains(s.typed(c), "distributor-") {
+	if s.replace == nil && regexp.MustCompile(`distributor-|127\.0\.0\.1`).MatchString(s.typed(c)) {
 		s.start(t, command{c.line, "distributor-sandbox up --data sandbox-data"})
 	}
 	if strings.HasPrefix(c.text, "export ") {
