@@ -94,9 +94,9 @@ func (s *story) parse(t *testing.T, c command) {
 // wanted is what commands tell, by document, in the order in which they stand there, beyond that they succeed.
 var wanted = map[string][]want{
 	"README.md": {
-		{"/readyz", 0, `"ready":true`},
 		{"results --dead", 0, `order-5003-\d+ +DELIVERED[\s\S]* dead refused +redemption`},
 		{"/sandbox/doubles", 0, `^\[\]\s*$`},
+		{"/readyz", 0, `"ready":true`},
 		{"topics create", 0, "nothing to create"},
 		{"dead replay", 3, "no open dead letter fits"},
 		{"dead replay", 3, "no open dead letter fits"},
