@@ -70,10 +70,10 @@ bench: ## Measure the bridge: BENCH='--libs build/kafka/libs --in-flight 256' an
 	@$(GO) run ./cmd/distributor-sandbox bench $(BENCH)
 
 .PHONY: chaos
-chaos: $(KAFKA_LIBS)/.complete ## Kill, freeze and restart members and broker under load, and audit: KILLS=50 FREEZES=10 for all of it
+chaos: $(KAFKA_LIBS)/.complete ## Kill, freeze, restart, add and remove members under load, kill the broker, and audit: KILLS=50 FREEZES=10 for all of it
 	@mkdir -p build/bin
 	$(GO) build -o build/bin/ ./cmd/distributor-bridge ./cmd/distributor-sandbox
-	@build/bin/distributor-sandbox chaos --libs $(KAFKA_LIBS) --trial rolling,kill=$(KILLS),broker,freeze=$(FREEZES) $(CHAOS)
+	@build/bin/distributor-sandbox chaos --libs $(KAFKA_LIBS) --trial rolling,scale,kill=$(KILLS),broker,freeze=$(FREEZES) $(CHAOS)
 
 .PHONY: bench-go
 bench-go: ## All benchmarks of packages

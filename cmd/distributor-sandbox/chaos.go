@@ -19,10 +19,11 @@ import (
 
 // ChaosCmd is "distributor-sandbox chaos".
 type ChaosCmd struct {
-	Trial []string `placeholder:"NAME[=N]" help:"What to try, and how often: rolling, kill, broker, freeze. Repeatable, or with commas. Default: all (broker only with --libs)."`
-	Times int      `placeholder:"N" help:"How often, for each --trial that does not say. Default: rolling 1, kill 5, broker 1, freeze 2."`
+	Trial []string `placeholder:"NAME[=N]" help:"What to try, and how often: rolling, scale, kill, broker, freeze. Repeatable, or with commas. Default: all (broker only with --libs)."`
+	Times int      `placeholder:"N" help:"How often, for each --trial that does not say. Default: rolling 1, scale 1, kill 5, broker 1, freeze 2."`
 
 	Bridge string `default:"build/bin/distributor-bridge" placeholder:"FILE" help:"The bridge's program, as make chaos builds it (default ${default})."`
+	Config string `default:"deploy/config.example.yaml" placeholder:"FILE" help:"Configuration of trial scale (default ${default})."`
 	Libs   string `placeholder:"DIR" help:"Folder with the jars of Apache Kafka, which is started for the run; make test-kafka fetches them. Default: a broker in memory."`
 
 	Members    int           `default:"3" placeholder:"N" help:"Members of the group (default ${default})."`
@@ -32,6 +33,8 @@ type ChaosCmd struct {
 	InFlight   int           `default:"32" placeholder:"N" help:"rules.max_in_flight of each member (default ${default})."`
 	Latency    time.Duration `default:"20ms" help:"How long the API takes for a call (default ${default})."`
 	Session    time.Duration `default:"3s" help:"group.session of the members: short, so that a lost one is soon replaced (default ${default})."`
+
+	Phase time.Duration `default:"6s" help:"How long each number of members works in trial scale (default ${default})."`
 
 	Seed uint64 `placeholder:"N" help:"Of what is random: which member, and when. Default: another one each time; the report tells it."`
 	Dir  string `placeholder:"DIR" help:"Folder for configuration, logs and the broker's data, which stays. Default: one that is removed unless a promise was broken."`
@@ -51,6 +54,10 @@ process of its own as well, in memory or a real Apache Kafka (--libs), and so is
 come without a pause: customer.wallet_added of linked customers, and some order.paid (documents, investment, credit).
 
   rolling  each member is stopped (SIGTERM) and started anew, one after another. N: rounds
+  scale    one member works, then as many as --members, then one again, a while each. Their configuration is the example as it is
+           (--config): of its names, times and limits nothing is changed. The environment tells what differs, as in a container:
+           brokers, the API, the secret's file, one replica. The bridge's topics are made by its own command; a new member counts
+           when it is ready, one too many is stopped (SIGTERM) and has 30s to end with exit code 0. N: rounds
   kill     a member is killed (SIGKILL) at a random moment and started at once. N: kills
   broker   the broker is killed (SIGKILL) and started again with its data (Apache Kafka only). N: kills
   freeze   a member is frozen (SIGSTOP) until others have taken its partitions and work on them, then goes on (SIGCONT). N: freezes.
@@ -63,13 +70,15 @@ says of each event that it is done. After kills and freezes the API has seen no 
 flight: rules.max_in_flight for each, and for each member that the group has put out because the machine was too slow. It exits 1 if
 that was not so.
 
+--partitions, --in-flight and --session are for the trials other than scale.
+
 A pause is the longest time without a result around each restart: of the partition with the longest, and over all partitions.`
 }
 
 // The trials, in the order in which they run.
-var trialNames = []string{"rolling", "kill", "broker", "freeze"}
+var trialNames = []string{"rolling", "scale", "kill", "broker", "freeze"}
 
-var trialTimes = map[string]int{"rolling": 1, "kill": 5, "freeze": 2, "broker": 1}
+var trialTimes = map[string]int{"rolling": 1, "scale": 1, "kill": 5, "freeze": 2, "broker": 1}
 
 // chosen gives the trials to run, and how often each.
 func (c *ChaosCmd) chosen() (map[string]int, error) {
@@ -132,6 +141,9 @@ func (c *ChaosCmd) Validate() error {
 	if c.Latency < 0 || c.Latency > time.Second {
 		errs = append(errs, errors.New("--latency: want 0 to 1s"))
 	}
+	if c.Phase < 100*time.Millisecond || c.Phase > time.Hour {
+		errs = append(errs, errors.New("--phase: want 100ms to 1h"))
+	}
 	if c.Session < 3*time.Second || c.Session > time.Minute {
 		errs = append(errs, errors.New("--session: want 3s to 1m"))
 	}
@@ -165,6 +177,11 @@ func (c *ChaosCmd) Run(ctx context.Context, t terminal) error {
 	}
 	if c.Seed == 0 {
 		c.Seed = rand.Uint64N(1 << 32)
+	}
+	if trials["scale"] > 0 {
+		if _, err := os.Stat(c.Config); err != nil {
+			return fmt.Errorf("--config: %w", err)
+		}
 	}
 	dir, cleanup, err := c.folder()
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"distributor-bridge/internal/bridge"
 	"distributor-bridge/internal/config"
 	"distributor-bridge/internal/distributor"
 	"distributor-bridge/internal/sandbox"
@@ -23,6 +24,8 @@ import (
 type chaosAPICmd struct {
 	Latency    time.Duration
 	SecretFile string
+
+	Client, Campaign, Product string
 }
 
 // callLog is how many calls the API remembers. An audit of fewer than there were would miss some, and refuses.
@@ -37,8 +40,8 @@ func (c *chaosAPICmd) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	server, err := sandbox.New(sandbox.Config{
-		ClientID: upClient, ClientSecret: string(secret), Latency: c.Latency, CallLog: callLog,
-		Campaigns: []sandbox.Campaign{{CampaignID: upCampaign, ProductID: upProduct}},
+		ClientID: c.Client, ClientSecret: string(secret), Latency: c.Latency, CallLog: callLog,
+		Campaigns: []sandbox.Campaign{{CampaignID: c.Campaign, ProductID: c.Product}},
 	})
 	if err != nil {
 		return err
@@ -59,8 +62,11 @@ type chaosAPI struct {
 	process      *child
 }
 
-func startChaosAPI(ctx context.Context, t terminal, latency time.Duration, secretFile string) (*chaosAPI, error) {
-	process, hello, err := startChild(ctx, t, "chaos-api", "--latency", latency.String(), "--secret-file", secretFile)
+// startChaosAPI starts an API that knows the client of a bridge, and sells what that offers.
+func startChaosAPI(ctx context.Context, t terminal, latency time.Duration, secretFile string, cfg bridge.Config) (*chaosAPI, error) {
+	sells := cfg.Offerings[offeringOf(cfg)]
+	process, hello, err := startChild(ctx, t, "chaos-api", "--latency", latency.String(), "--secret-file", secretFile,
+		"--client", cfg.API.ClientID, "--campaign", sells.Campaign, "--product", sells.Product)
 	if err != nil {
 		return nil, err
 	}
@@ -87,10 +93,10 @@ func (a *chaosAPI) ask(ctx context.Context, path string, into any) error {
 }
 
 // register makes investors with a managed wallet at the API, as if by hand: upstream links its customers to them.
-func (a *chaosAPI) register(ctx context.Context, t terminal, n int, secretFile string) ([]schemas.CustomerLinked, error) {
+func (a *chaosAPI) register(ctx context.Context, t terminal, n int, as bridge.API) ([]schemas.CustomerLinked, error) {
 	const atOnce = 16
 	client, err := distributor.New(distributor.Config{
-		BaseURL: a.base, AllowPlainHTTP: true, ClientID: upClient, ClientSecretFile: secretFile,
+		BaseURL: a.base, AllowPlainHTTP: true, ClientID: as.ClientID, ClientSecretFile: as.ClientSecretFile,
 		Scopes: sandbox.Scopes(), MaxInFlight: atOnce,
 	})
 	if err != nil {

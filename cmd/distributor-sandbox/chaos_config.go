@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -22,7 +23,7 @@ func (r *trial) memberConfig(secretFile string) bridge.Config {
 	cfg.Topics.Prefix, cfg.Topics.Partitions = r.prefix, c.Partitions
 	cfg.Topics.Upstream = []string{r.prefix + "customers", r.prefix + "payments"}
 	cfg.Topics.Replication, cfg.Topics.MinInsyncReplicas = 1, 1
-	cfg.API.BaseURL, cfg.API.ClientID, cfg.API.ClientSecretFile = r.api.base, upClient, secretFile
+	cfg.API.ClientID, cfg.API.ClientSecretFile = upClient, secretFile
 	cfg.API.Timeouts.Call, cfg.API.Timeouts.FirstByte, cfg.API.Timeouts.Token = 8*time.Second, 6*time.Second, 6*time.Second
 	cfg.Offerings = map[string]bridge.Offering{offering: {Campaign: upCampaign, Product: upProduct}}
 	cfg.Rules.Lease, cfg.Rules.Drain = c.Session/2, 10*time.Second
@@ -58,6 +59,21 @@ log: {level: info, format: json}
 		cfg.API.Timeouts.FirstByte, cfg.API.Timeouts.Token, offering, cfg.Offerings[offering].Campaign,
 		cfg.Offerings[offering].Product, cfg.Rules.Lease, cfg.Rules.Drain, cfg.Rules.PollInterval, cfg.Rules.MaxInFlight, cfg.Ops.Listen)
 	return os.WriteFile(file, []byte(text), 0o600)
+}
+
+// makeTopics makes the bridge's own topics and upstream's; for trial scale the bridge's by its own command.
+func (r *trial) makeTopics(ctx context.Context) error {
+	specs := r.chaosTopics()
+	if r.name == "scale" {
+		specs = specs[len(specs)-len(r.cfg.Topics.Upstream):]
+	}
+	if _, err := r.client.CreateTopics(ctx, specs); err != nil {
+		return err
+	}
+	if r.name == "scale" {
+		return r.newMember("topics").do(ctx, "topics", "create", "--yes")
+	}
+	return nil
 }
 
 // chaosTopics are the bridge's own topics and upstream's. For freezes the state topic is compacted as often as brokers can:

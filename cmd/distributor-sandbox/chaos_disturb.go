@@ -12,7 +12,7 @@ import (
 // disturb does what the trial is about.
 func (r *trial) disturb(ctx context.Context, times int) error {
 	once := map[string]func(context.Context) error{
-		"rolling": r.restartAll, "kill": r.killOne, "freeze": r.freezeOne, "broker": r.killBroker,
+		"rolling": r.restartAll, "kill": r.killOne, "freeze": r.freezeOne, "broker": r.killBroker, "scale": r.scaleOnce,
 	}[r.name]
 	bar := newCount(r.run.t, r.name, times)
 	defer bar.end()

@@ -18,7 +18,8 @@ import (
 func (r *trial) gather(ctx context.Context) (proof, error) {
 	p := proof{emitted: r.load.all()}
 	names := r.cfg.Topics.Names()
-	r.times = map[int][]time.Time{}
+	r.times, r.firsts = map[int][]time.Time{}, nil
+	had := map[eventIdentity]bool{} // a result
 	err := errors.Join(
 		r.each(ctx, names.Inbox, func(rec kafka.Record) {
 			p.inbox = append(p.inbox, inboxEvent{
@@ -27,9 +28,12 @@ func (r *trial) gather(ctx context.Context) (proof, error) {
 		}),
 		r.each(ctx, names.Results, func(rec kafka.Record) {
 			r.times[rec.Partition] = append(r.times[rec.Partition], rec.Time)
+			of := eventIdentity{headerOf(rec, "ce_causationsource"), headerOf(rec, "ce_causationid")}
+			if !had[of] { // an event's results are all in one partition
+				had[of], r.firsts = true, append(r.firsts, rec.Time)
+			}
 			p.results = append(p.results, resultSeen{
-				id: headerOf(rec, "ce_id"), typ: bare(headerOf(rec, "ce_type")), digest: digestOf(rec),
-				cause: eventIdentity{headerOf(rec, "ce_causationsource"), headerOf(rec, "ce_causationid")},
+				id: headerOf(rec, "ce_id"), typ: bare(headerOf(rec, "ce_type")), digest: digestOf(rec), cause: of,
 			})
 		}),
 		r.each(ctx, names.DeadLetters, func(rec kafka.Record) { p.dead = append(p.dead, letterOf(rec).String()) }),

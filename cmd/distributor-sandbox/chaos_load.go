@@ -43,7 +43,8 @@ func (e *emitted) effect(operation, step string, later bool) {
 type chaosLoad struct {
 	up       *upstream
 	contract *schemas.Contract
-	topics   []string // upstream's: customers, payments
+	topics   []string // upstream's: of customers, of orders
+	offering string   // what orders are for
 	random   *rand.Rand
 	rate     float64
 	linked   []schemas.CustomerLinked
@@ -134,6 +135,7 @@ func (l *chaosLoad) next(n int) (kafka.Record, emitted, error) {
 		order := fmt.Sprintf("order-%d", n)
 		e.id, e.subject = order+"-paid", attempt.KeyOrder(order)
 		data := (&kit{}).order(order, customer, int64(1+n%500))
+		data.Offering = l.offering
 		for i := range data.SignedDocuments {
 			e.effect("create_document", fmt.Sprintf("document/signed/%d", i), false)
 		}

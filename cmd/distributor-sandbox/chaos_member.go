@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -18,13 +19,17 @@ import (
 type member struct {
 	name            string // its client ID, by which brokers tell it from the others
 	program, config string
-	log             string // file that all its runs write their logs to
+	vars            []string // variables that change the configuration, as a container has them
+	log             string   // file that all its runs write their logs to
 	environ         []string
+	ops             string        // where it serves health; empty: nowhere
+	grace           time.Duration // how long it may take to stop
 
 	cmd      *exec.Cmd
 	ended    chan struct{} // closed when the process has ended
 	err      error         // how; set before ended is closed
 	expected bool          // that it ends
+	took     time.Duration // to stop, when it was last asked to
 }
 
 // start starts a process; the one before it has ended.
@@ -35,7 +40,8 @@ func (m *member) start() error {
 	}
 	defer log.Close()
 	cmd := exec.Command(m.program, "run", "--config", m.config)
-	cmd.Env = append(without(m.environ, "DISTRIBUTOR_"), "DISTRIBUTOR_KAFKA_CLIENT_ID="+m.name)
+	cmd.Env = append(append(without(m.environ, envPrefix), m.vars...),
+		envPrefix+"KAFKA_CLIENT_ID="+m.name, envPrefix+"OPS_LISTEN="+m.ops)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setpgid:   true,            // Ctrl-C is for the parent, who ends it
@@ -53,22 +59,28 @@ func (m *member) start() error {
 	return nil
 }
 
-// memberLimit is how long a member may take to stop: more than rules.drain, which is the longest that anything may take.
-const memberLimit = time.Minute
+const (
+	// envPrefix is what the names of the bridge's own variables begin with.
+	envPrefix = "DISTRIBUTOR_"
+	// memberLimit is how long a member may take to stop: more than rules.drain, which is the longest that anything may take.
+	memberLimit = time.Minute
+)
 
 // stop ends the member as an operator does, and waits for it: with exit code 0.
 func (m *member) stop(ctx context.Context) error {
+	began := time.Now()
 	m.signal(syscall.SIGTERM)
-	limit := time.NewTimer(memberLimit)
+	limit := time.NewTimer(m.grace)
 	defer limit.Stop()
 	select {
 	case <-m.ended:
+		m.took = time.Since(began)
 		if m.err != nil {
 			return fmt.Errorf("%s was stopped, and ended with: %w", m.name, m.err)
 		}
 		return nil
 	case <-limit.C:
-		return fmt.Errorf("%s has not stopped within %s", m.name, memberLimit)
+		return fmt.Errorf("%s has not stopped within %s", m.name, m.grace)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -141,7 +153,8 @@ func without(environ []string, prefix string) []string {
 const logLines = 8
 
 // withLogs adds the members' last log lines to an error.
-func withLogs(err error, members []*member) error {
+func (r *trial) withLogs(err error) error {
+	members := slices.Concat(r.left, r.members)
 	if err == nil || len(members) == 0 {
 		return err
 	}

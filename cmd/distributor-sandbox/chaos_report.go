@@ -43,6 +43,7 @@ type trialReport struct {
 	Away           *float64 `json:"broker_away_ms,omitempty"`     // longest, from the broker's kill until it answered again
 	Recovery       *float64 `json:"broker_recovery_ms,omitempty"` // longest, from then until all partitions worked
 	Compacted      int      `json:"compacted_state_records"`      // that the log cleaner had taken away before the fresh start
+	Scaled         *scaled  `json:"scaled,omitempty"`
 	TookSeconds    float64  `json:"took_seconds"`
 	Broken         []string `json:"broken,omitempty"` // promises
 }
@@ -71,6 +72,10 @@ func newTrialReport(r *trial, times int, found findings) trialReport {
 	if len(partition) > 0 {
 		t.PauseMedian, t.PauseWorst = ms(middle(partition)), ms(slices.Max(partition))
 		t.AllPauseMedian, t.AllPauseWorst = ms(middle(all)), ms(slices.Max(all))
+	}
+	if len(r.steps) > 0 {
+		t.Scaled = newScaled(r, partition, all)
+		t.judge(t.Scaled)
 	}
 	if len(r.recovered) > 0 {
 		t.Away, t.Recovery = new(ms(slices.Max(r.away))), new(ms(slices.Max(r.recovered)))
@@ -130,6 +135,7 @@ func (r *chaosReport) tell(t terminal, asJSON bool) error {
 			fmt.Fprintf(t.stdout, "%s: the log cleaner had taken %d records of state away; a fresh member restored the rest.\n", l.Trial,
 				l.Compacted)
 		}
+		l.Scaled.tell(t.stdout)
 	}
 	return nil
 }

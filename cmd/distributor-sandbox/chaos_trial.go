@@ -24,14 +24,17 @@ import (
 type trial struct {
 	run    *chaos
 	name   string
-	prefix string // of all names on the broker
+	prefix string // of all names on the broker, but for trial scale
 	dir    string
 	cfg    bridge.Config
+	file   string   // the members' configuration
+	vars   []string // and what their environment changes of it
 	api    *chaosAPI
 	client *kafka.Client
 	admin  *broker.Admin
 
-	members []*member
+	members []*member // those that run
+	left    []*member // those that were stopped for good
 	load    *chaosLoad
 	// stopLoad ends the writing of events, waits for it, and tells how it went; nil before the first event.
 	stopLoad func() error
@@ -41,7 +44,10 @@ type trial struct {
 	disturbed []stretch           // from each disturbance until all was as before
 	away      []time.Duration     // of each kill of the broker, until it answered again
 	recovered []time.Duration     // and from then until work went on
+	phases    []phase             // of trial scale: how long how many members worked
+	steps     []scaleStep         // of trial scale
 	times     map[int][]time.Time // of all results, by partition; set by gather
+	firsts    []time.Time         // of each event's first result; set by gather
 	takeovers int                 // of partitions of members that were lost
 	compacted int                 // records of the state topic that the broker has cleaned away
 }
@@ -56,14 +62,14 @@ func (c *chaos) try(ctx context.Context, name string, times int) (told trialRepo
 	ctx, cancel := context.WithCancel(ctx)
 	defer r.end(cancel)
 	if err := r.begin(ctx); err != nil {
-		return told, withLogs(err, r.members)
+		return told, r.withLogs(err)
 	}
 	if err := r.disturb(ctx, times); err != nil {
-		return told, withLogs(err, r.members)
+		return told, r.withLogs(err)
 	}
 	found, err := r.finish(ctx)
 	if err != nil {
-		return told, withLogs(err, r.members)
+		return told, r.withLogs(err)
 	}
 	told = newTrialReport(r, times, found)
 	told.TookSeconds = time.Since(began).Seconds()
@@ -82,33 +88,24 @@ func (r *trial) begin(ctx context.Context) error {
 	if _, err := config.ReadSecret(secretFile); err != nil {
 		return err
 	}
+	if err := r.configure(ctx, secretFile); err != nil {
+		return err
+	}
 	var err error
-	if r.api, err = startChaosAPI(ctx, r.run.t, r.run.cmd.Latency, secretFile); err != nil {
-		return err
-	}
-	r.cfg = r.memberConfig(secretFile)
-	file := filepath.Join(r.dir, "bridge.yaml")
-	if err := writeMemberConfig(file, r.cfg); err != nil {
-		return err
-	}
 	if r.client, err = kafka.New(kafka.Config{Brokers: r.run.brokers, ClientID: "distributor-sandbox"}); err != nil {
 		return err
 	}
 	if r.admin, err = broker.NewAdmin(r.run.brokers); err != nil {
 		return err
 	}
-	if _, err := r.client.CreateTopics(ctx, r.chaosTopics()); err != nil {
+	if err := r.makeTopics(ctx); err != nil {
 		return fmt.Errorf("make the topics: %w", err)
 	}
-	if err := r.prepareLoad(ctx, secretFile); err != nil {
+	if err := r.prepareLoad(ctx); err != nil {
 		return err
 	}
-	for i := range r.run.cmd.Members {
-		m := r.newMember(fmt.Sprintf("member-%d", i+1), file)
-		if err := m.start(); err != nil {
-			return err
-		}
-		r.members = append(r.members, m)
+	if err := r.grow(ctx, r.first()); err != nil {
+		return err
 	}
 	if err := r.load.links(ctx); err != nil {
 		return err
@@ -124,14 +121,60 @@ func (r *trial) begin(ctx context.Context) error {
 	return nil
 }
 
-func (r *trial) newMember(name, file string) *member {
+// configure starts the API, and makes the members' configuration: the example for trial scale, else one of short times.
+func (r *trial) configure(ctx context.Context, secretFile string) (err error) {
+	r.cfg = r.memberConfig(secretFile)
+	if r.name == "scale" {
+		if r.cfg, err = r.exampleConfig(secretFile); err != nil {
+			return err
+		}
+	}
+	if r.api, err = startChaosAPI(ctx, r.run.t, r.run.cmd.Latency, secretFile, r.cfg); err != nil {
+		return err
+	}
+	r.cfg.API.BaseURL = r.api.base
+	if r.name == "scale" {
+		r.vars = append(r.vars, envPrefix+"API_BASE_URL="+r.api.base)
+		return nil
+	}
+	r.file = filepath.Join(r.dir, "bridge.yaml")
+	return writeMemberConfig(r.file, r.cfg)
+}
+
+// first is how many members there are at the beginning.
+func (r *trial) first() int {
+	if r.name == "scale" {
+		return 1
+	}
+	return r.run.cmd.Members
+}
+
+// grow starts members at once, until there are n.
+func (r *trial) grow(ctx context.Context, n int) error {
+	for len(r.members) < n {
+		m := r.newMember(fmt.Sprintf("member-%d", len(r.members)+len(r.left)+1))
+		if r.name == "scale" {
+			if err := m.serveOps(ctx); err != nil {
+				return err
+			}
+		}
+		if err := m.start(); err != nil {
+			return err
+		}
+		r.members = append(r.members, m)
+	}
+	return nil
+}
+
+func (r *trial) newMember(name string) *member {
 	return &member{
-		name: name, program: r.run.program, config: file, log: filepath.Join(r.dir, name+".log"), environ: r.run.t.environ,
+		name: name, program: r.run.program, config: r.file, vars: r.vars, log: filepath.Join(r.dir, name+".log"),
+		environ: r.run.t.environ, grace: r.grace(),
 	}
 }
 
-func (r *trial) prepareLoad(ctx context.Context, secretFile string) error {
-	linked, err := r.api.register(ctx, r.run.t, r.run.cmd.Customers, secretFile)
+func (r *trial) prepareLoad(ctx context.Context) error {
+	linked, err := r.api.register(ctx, r.run.t, r.run.cmd.Customers, r.cfg.API)
 	if err != nil {
 		return err
 	}
@@ -152,7 +195,7 @@ func (r *trial) prepareLoad(ctx context.Context, secretFile string) error {
 		return err
 	}
 	r.load = &chaosLoad{
-		up: up, contract: contract, topics: r.cfg.Topics.Upstream, rate: r.run.cmd.Rate, linked: linked,
+		up: up, contract: contract, topics: r.cfg.Topics.Upstream, offering: offeringOf(r.cfg), rate: r.run.cmd.Rate, linked: linked,
 		random: rand.New(rand.NewPCG(r.run.cmd.Seed, 1)), byHand: byHand,
 	}
 	return nil
@@ -258,7 +301,7 @@ func (r *trial) again(ctx context.Context, before findings) (findings, error) {
 			return findings{}, err
 		}
 	}
-	fresh := r.newMember("member-fresh", r.members[0].config)
+	fresh := r.newMember("member-fresh")
 	if err := fresh.start(); err != nil {
 		return findings{}, err
 	}
