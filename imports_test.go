@@ -24,6 +24,7 @@ var policy = []row{
 	{"internal/config", nothing},
 	{"internal/ops", nothing},
 	{"internal/heap", nothing}, // for programs only: it is about the whole process
+	{"internal/probe", nothing}, // a container's health check: it is about another process of the same program
 	{"internal/webhook", only("internal/kafka")},
 
 	// Before a service of others: when to call it, and how often.
@@ -52,7 +53,7 @@ var policy = []row{
 	{"internal/bridge", only("schemas", "handlers", "consumer", "producer",
 		"internal/outcome", "internal/kafka", "internal/config", "internal/ops", "internal/attempt", "internal/distributor",
 		"internal/documents", "internal/state", "internal/replay", "internal/webhook", "internal/breaker", "internal/pace")},
-	{"cmd/distributor-bridge", only("internal/bridge", "internal/heap", "internal/config", "internal/replay", "schemas")},
+	{"cmd/distributor-bridge", only("internal/bridge", "internal/heap", "internal/config", "internal/probe", "internal/replay", "schemas")},
 	{"cmd/distributor-sandbox", anything},
 }
 
