@@ -49,6 +49,8 @@ crash: ## Kill a bridge at every one of its writes and calls, in every idempoten
 lint: $(GOLANGCI) ## Static checks; the linter is built from its sources, once
 	$(GO) mod tidy -diff
 	$(GOLANGCI) run ./...
+	cd deploy/test && $(GO) mod tidy -diff
+	cd deploy/test && $(CURDIR)/$(GOLANGCI) run --config $(CURDIR)/.golangci.yml ./...
 
 # Built, not fetched: the module proxy and its checksums are all that has to be trusted.
 $(GOLANGCI):
@@ -75,6 +77,10 @@ chaos: $(KAFKA_LIBS)/.complete ## Kill, freeze and restart members and broker un
 	$(GO) build -o build/bin/ ./cmd/distributor-bridge ./cmd/distributor-sandbox
 	@build/bin/distributor-sandbox chaos --libs $(KAFKA_LIBS) --trial rolling,kill=$(KILLS),broker,freeze=$(FREEZES) $(CHAOS)
 
+.PHONY: deploy-test
+deploy-test: ## Check what is in deploy/: images' steps, compose, Helm chart, dashboard and alerts, without engine or cluster
+	cd deploy/test && $(GO) test -timeout 20m ./...
+
 .PHONY: bench-go
 bench-go: ## All benchmarks of packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...
@@ -89,4 +95,4 @@ $(KAFKA_LIBS)/.complete: $(KAFKA_POM)
 	@touch $@
 
 .PHONY: check
-check: lint test race crash test-kafka chaos ## All of it: vet, lint, test, race, crash, test-kafka, chaos
+check: lint test race deploy-test crash test-kafka chaos ## All of it: vet, lint, test, race, deploy-test, crash, test-kafka, chaos

@@ -34,7 +34,7 @@ func Ask(ctx context.Context, url string) error {
 	if err != nil {
 		return fmt.Errorf("health: nothing answers; is the program running, and is this its address? %w", err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was only read
+	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusOK {
 		return nil
 	}
