@@ -51,18 +51,24 @@ func TestTopicsAreTheBridges(t *testing.T) {
 
 // Strimzi gives the user what the bridge says that it needs, and nothing more.
 func TestUserHasTheLeast(t *testing.T) {
-	for name, v := range map[string]map[string]any{
-		"all roles": values(t, "full"), "run": values(t, "mtls"),
-		"no webhooks": values(t, "full", "webhooks.enabled: false", "webhooks.ingress.enabled: false"),
-		"operate":     values(t, "full", "strimzi.user.roles: [operate]"),
+	everything := []bridge.Role{bridge.RoleRun, bridge.RoleCheck, bridge.RoleOperate}
+	for name, c := range map[string]struct {
+		values map[string]any
+		roles  []bridge.Role
+	}{
+		"all roles":   {values(t, "full"), everything},
+		"no webhooks": {values(t, "full", "webhooks.enabled: false", "webhooks.ingress.enabled: false"), everything},
+		"run":         {values(t, "mtls"), everything[:1]},
+		"operate":     {values(t, "full", "strimzi.user.roles: [operate]"), everything[2:]},
+		"check":       {values(t, "full", "strimzi.user.roles: [check]"), everything[1:2]},
 	} {
 		t.Run(name, func(t *testing.T) {
-			all := manifests(t, v)
+			all := manifests(t, c.values)
 			cfg := loaded(t, all)
 			user := only[kafkaUser](t, all)
 			want, have := map[string]bool{}, map[string]bool{}
-			for _, role := range v["strimzi"].(map[string]any)["user"].(map[string]any)["roles"].([]any) {
-				for _, acl := range bridge.ACLs(cfg, bridge.Role(role.(string))) {
+			for _, role := range c.roles {
+				for _, acl := range bridge.ACLs(cfg, role) {
 					want[fmt.Sprint(acl.Operation, " ", acl.Resource, " ", acl.Name, " ", acl.Prefixed)] = true
 				}
 			}

@@ -138,7 +138,7 @@ func loaded(t *testing.T, all objects) bridge.Config {
 		if !is {
 			continue
 		}
-		content := []byte("a secret of this file alone: " + name)
+		content := []byte("a-secret-of-this-file-alone-" + name)
 		switch {
 		case strings.HasSuffix(name, "ca"), strings.HasSuffix(name, "cert"):
 			content = certificate

@@ -2,10 +2,16 @@
 package deploy_test
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
 )
+
+func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // Helm tells of each symbolic link
+	os.Exit(m.Run())
+}
 
 // root is the repository's, as seen from here.
 const root = "../.."

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/client/llb/sourceresolver"
 	"github.com/moby/buildkit/frontend/dockerfile/dockerfile2llb"
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
@@ -30,8 +31,11 @@ func (b *bases) ResolveImageConfig(_ context.Context, ref string, _ sourceresolv
 
 var platform = ocispecs.Platform{OS: "linux", Architecture: "amd64"}
 
-func convertOpt(target string, from *bases) dockerfile2llb.ConvertOpt {
+func convertOpt(target string, text []byte, from *bases) dockerfile2llb.ConvertOpt {
+	source := llb.NewSourceMap(nil, "deploy/Dockerfile", "Dockerfile", text)
+	source.Definition = new(llb.Definition) // a real build's comes from its context
 	return dockerfile2llb.ConvertOpt{
+		SourceMap: source,
 		Config: dockerui.Config{
 			Target: target, BuildArgs: map[string]string{"VERSION": "v1.2.3", "COMMIT": "0123abc"},
 			BuildPlatforms: []ocispecs.Platform{platform},
@@ -43,7 +47,7 @@ func convertOpt(target string, from *bases) dockerfile2llb.ConvertOpt {
 // BuildKit's own checks have nothing to say.
 func TestDockerfileLints(t *testing.T) {
 	text := read(t, "deploy/Dockerfile")
-	results, err := dockerfile2llb.DockerfileLint(t.Context(), text, convertOpt("", &bases{}))
+	results, err := dockerfile2llb.DockerfileLint(t.Context(), text, convertOpt("", text, &bases{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +58,8 @@ func TestDockerfileLints(t *testing.T) {
 		t.Errorf("%s: %s", w.RuleName, w.Detail)
 	}
 	// The judge does judge.
-	results, err = dockerfile2llb.DockerfileLint(t.Context(), append(text, "\nMAINTAINER nobody\n"...), convertOpt("", &bases{}))
+	text = append(text, "\nMAINTAINER nobody\n"...)
+	results, err = dockerfile2llb.DockerfileLint(t.Context(), text, convertOpt("", text, &bases{}))
 	if err != nil || len(results.Warnings) != 1 || results.Warnings[0].RuleName != linter.RuleMaintainerDeprecated.Name {
 		t.Errorf("%v, %v", results, err)
 	}
@@ -63,8 +68,8 @@ func TestDockerfileLints(t *testing.T) {
 // What an image is, as BuildKit makes it of the Dockerfile.
 func TestImages(t *testing.T) {
 	for target, program := range map[string]string{"": "/distributor-bridge", "bridge": "/distributor-bridge", "sandbox": "/distributor-sandbox"} {
-		from := &bases{}
-		result, err := dockerfile2llb.Dockerfile2LLB(t.Context(), read(t, "deploy/Dockerfile"), convertOpt(target, from))
+		from, text := &bases{}, read(t, "deploy/Dockerfile")
+		result, err := dockerfile2llb.Dockerfile2LLB(t.Context(), text, convertOpt(target, text, from))
 		if err != nil {
 			t.Fatal(err)
 		}
