@@ -49,8 +49,6 @@ crash: ## Kill a bridge at every one of its writes and calls, in every idempoten
 lint: $(GOLANGCI) ## Static checks; the linter is built from its sources, once
 	$(GO) mod tidy -diff
 	$(GOLANGCI) run ./...
-	cd deploy/test && $(GO) mod tidy -diff
-	cd deploy/test && $(CURDIR)/$(GOLANGCI) run --config $(CURDIR)/.golangci.yml ./...
 
 # Built, not fetched: the module proxy and its checksums are all that has to be trusted.
 $(GOLANGCI):
@@ -79,6 +77,9 @@ chaos: $(KAFKA_LIBS)/.complete ## Kill, freeze and restart members and broker un
 
 .PHONY: deploy-test
 deploy-test: ## Check what is in deploy/: images' steps, compose, Helm chart, dashboard and alerts, without engine or cluster
+	@cd deploy/test && unformatted="$$(gofmt -l .)" && [ -z "$$unformatted" ] || { echo "gofmt -w deploy/test: $$unformatted"; exit 1; }
+	cd deploy/test && $(GO) mod tidy -diff
+	cd deploy/test && $(GO) vet ./...
 	cd deploy/test && $(GO) test -timeout 20m ./...
 
 .PHONY: bench-go
