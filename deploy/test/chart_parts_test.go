@@ -36,7 +36,7 @@ func TestProbes(t *testing.T) {
 	})
 }
 
-// opsPort is the bridge's default, which the chart's values cannot change.
+// opsPort is the bridge's default (TestOpsPort), which the chart's values cannot change.
 const opsPort = 9090
 
 // portOf gives the number of a container's port.
