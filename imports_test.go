@@ -27,6 +27,7 @@ var policy = []row{
 	{"internal/trace", nothing}, // what the spans are; it knows OpenTelemetry's API alone
 	{"internal/otlp", only("internal/trace")},
 	{"internal/heap", nothing}, // for programs only: it is about the whole process
+	{"internal/probe", nothing}, // a container's health check: it is about another process of the same program
 	{"internal/webhook", only("internal/kafka")},
 
 	// Before a service of others: when to call it, and how often.
@@ -56,7 +57,7 @@ var policy = []row{
 		"internal/outcome", "internal/kafka", "internal/config", "internal/ops", "internal/attempt", "internal/distributor",
 		"internal/documents", "internal/state", "internal/replay", "internal/webhook", "internal/breaker", "internal/pace",
 		"internal/server", "internal/trace", "internal/otlp")},
-	{"cmd/distributor-bridge", only("internal/bridge", "internal/heap", "internal/config", "internal/replay", "schemas")},
+	{"cmd/distributor-bridge", only("internal/bridge", "internal/heap", "internal/config", "internal/probe", "internal/replay", "schemas")},
 	{"cmd/distributor-sandbox", anything},
 }
 

@@ -36,6 +36,7 @@ type cli struct {
 	Held    heldCommand    `cmd:"" help:"What is held: events that cannot finish now; list, show, resolve, discard."`
 	Resume  resumeCommand  `cmd:"" help:"Let events of a type go on that has paused, since too many were rejected."`
 	Audit   auditCommand   `cmd:"" help:"Show which commands operators gave and what they put back: who, when, why."`
+	Health  healthCommand  `cmd:"" help:"Ask a bridge on this machine whether it is ready, for a container's health check."`
 	Version versionCommand `cmd:"" help:"Show version, commit and Go release."`
 }
 

@@ -19,8 +19,9 @@ import (
 
 // APICmd is "distributor-sandbox api": the Distributor API served on this machine, until SIGINT or SIGTERM.
 type APICmd struct {
-	Listen string `default:"127.0.0.1:0" help:"Address on this machine to listen on: 127.0.0.1, ::1 or localhost; port 0 is a free one."`
-	JSON   bool   `name:"json" help:"Print one line of JSON: url, client_id, client_secret, campaign_id, product_id."`
+	Listen  string `default:"127.0.0.1:0" help:"Address on this machine to listen on: 127.0.0.1, ::1 or localhost; port 0 is a free one."`
+	Exposed bool   `help:"Listen on any address that --listen names, for a container whose ports are published on loopback only: whoever reaches it may steer it."`
+	JSON    bool   `name:"json" help:"Print one line of JSON: url, client_id, client_secret, campaign_id, product_id."`
 
 	ClientID      string        `name:"client-id" placeholder:"ID" env:"SANDBOX_CLIENT_ID" help:"Client ID to accept; default: a new one."`
 	ClientSecret  string        `placeholder:"SECRET" env:"SANDBOX_CLIENT_SECRET" help:"Client secret to accept; default: a new one."`
@@ -63,9 +64,12 @@ that is accepted here may be refused by the real API.`
 func (c *APICmd) Run(ctx context.Context, stdout io.Writer) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	address, err := loopback(c.Listen)
-	if err != nil {
-		return err
+	address := c.Listen
+	if !c.Exposed {
+		var err error
+		if address, err = loopback(c.Listen); err != nil {
+			return err
+		}
 	}
 	server, err := sandbox.New(c.config())
 	if err != nil {

@@ -212,3 +212,31 @@ func TestAPIRefusesWhatItCannotDo(t *testing.T) {
 		})
 	}
 }
+
+// In a container the API is to be reached from outside of it, and asked from within by the program itself.
+func TestAPIExposedForAContainer(t *testing.T) {
+	out, stop := runAPI(t, "--json", "--listen", "0.0.0.0:0", "--exposed")
+	var where struct{ URL string }
+	if !out.Scan() {
+		t.Fatalf("no line: %v, %v", out.Err(), stop())
+	}
+	if err := json.Unmarshal(out.Bytes(), &where); err != nil {
+		t.Fatal(err)
+	}
+	at, err := url.Parse(where.URL)
+	if err != nil || !strings.HasPrefix(at.Host, "[::]:") && !strings.HasPrefix(at.Host, "0.0.0.0:") {
+		t.Fatalf("it listens at %q, %v", where.URL, err)
+	}
+	ask := func(path string) error {
+		return run(t.Context(), []string{"health", "--url", "http://127.0.0.1:" + at.Port() + path}, nil, io.Discard, io.Discard)
+	}
+	if err := ask("/sandbox/stats"); err != nil {
+		t.Errorf("health: %v", err)
+	}
+	if err := ask("/sandbox/nothing"); err == nil || !strings.Contains(err.Error(), "404") {
+		t.Errorf("health at a wrong path: %v", err)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+}

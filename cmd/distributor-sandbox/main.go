@@ -29,6 +29,7 @@ type cli struct {
 	API     APICmd     `cmd:"" name:"api" help:"Serve the Distributor API alone, as a sandbox."`
 	Emit    EmitCmd    `cmd:"" help:"Send events: samples, a file of them, or a stream at a rate."`
 	Results ResultsCmd `cmd:"" help:"Read results, and dead letters, from their topics: what became of the events."`
+	Health  HealthCmd  `cmd:"" help:"Ask an API that runs on this machine whether it answers, for a container's health check."`
 	Kafka   KafkaCmd   `cmd:"" name:"kafka" help:"Run a command against a real Apache Kafka that lives as long as the command."`
 
 	benchCommands `embed:""`
