@@ -26,7 +26,7 @@ var policy = []row{
 	{"internal/server", nothing},
 	{"internal/trace", nothing}, // what the spans are; it knows OpenTelemetry's API alone
 	{"internal/otlp", only("internal/trace")},
-	{"internal/heap", nothing}, // for programs only: it is about the whole process
+	{"internal/heap", nothing},  // for programs only: it is about the whole process
 	{"internal/probe", nothing}, // a container's health check: it is about another process of the same program
 	{"internal/webhook", only("internal/kafka")},
 
