@@ -75,6 +75,10 @@ chaos: $(KAFKA_LIBS)/.complete ## Kill, freeze, restart, add and remove members 
 	$(GO) build -o build/bin/ ./cmd/distributor-bridge ./cmd/distributor-sandbox
 	@build/bin/distributor-sandbox chaos --libs $(KAFKA_LIBS) --trial rolling,scale,kill=$(KILLS),broker,freeze=$(FREEZES) $(CHAOS)
 
+.PHONY: docs
+docs: ## Do what README and guides tell their readers to type, with the real programs
+	$(GO) test -count=1 -timeout 10m -run TestDocuments . -documents
+
 .PHONY: deploy-test
 deploy-test: ## Check what is in deploy/: images' steps, compose, Helm chart, dashboard and alerts, without engine or cluster
 	@cd deploy/test && unformatted="$$(gofmt -l .)" && [ -z "$$unformatted" ] || { echo "gofmt -w deploy/test: $$unformatted"; exit 1; }
@@ -104,4 +108,4 @@ release: ## VERSION=v1.2.3: programs, bill of materials and checksums of the las
 	.ci/release $(VERSION)
 
 .PHONY: check
-check: lint test race deploy-test crash test-kafka chaos ## All of it: vet, lint, test, race, deploy-test, crash, test-kafka, chaos
+check: lint test docs race deploy-test crash reproducible test-kafka chaos ## All of it, as CI does

@@ -3,6 +3,7 @@ package distributorbridge_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"io/fs"
 	"net"
@@ -18,12 +19,14 @@ import (
 	"time"
 )
 
+var documented = flag.Bool("documents", false, "do what the documents tell their readers to type")
+
 // TestDocuments does what the README and the guides tell their readers to type, in the order of each document, in a folder
 // that looks like a checkout, with the real programs. What cannot be done here is held to what can be known of it; a command
 // of which nothing is known fails.
 func TestDocuments(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the programs")
+	if !*documented {
+		t.Skip("it takes minutes: make docs")
 	}
 	t.Parallel()
 	bin := programs(t)

@@ -248,7 +248,7 @@ func TestIntakeLagGrows(t *testing.T) {
 		registry := w.counted()
 		w.start(nil, true)
 		w.emit(w.linked("c1", "before"))
-		w.until("it is taken in", func() bool { return w.number(registry, "events_total", "stage", "intake", "outcome", "taken") == 1 })
+		w.caughtUp(w.cfg.Group.ID+"-intake", w.up)
 		var cures []func()
 		for p := range int32(partitions) {
 			cures = append(cures, w.faulty(kmsg.Produce, w.cfg.Inbox, p, kerr.NotLeaderForPartition))
