@@ -105,9 +105,14 @@ func scraped(t *testing.T, all objects, monitor *monitoring.ServiceMonitor) {
 			found = append(found, service)
 		}
 	}
-	if len(found) != 1 || found[0].Labels[monitor.Spec.JobLabel] != "distributor-bridge" || len(monitor.Spec.Endpoints) != 1 ||
+	if len(found) != 1 || len(monitor.Spec.Endpoints) != 1 ||
 		!slices.ContainsFunc(found[0].Spec.Ports, func(p core.ServicePort) bool { return p.Name == monitor.Spec.Endpoints[0].Port }) {
-		t.Errorf("the monitor %+v finds %v", monitor.Spec, found)
+		t.Fatalf("the monitor %+v finds %v", monitor.Spec, found)
+	}
+	// Two releases in a namespace are two deployments: numbers of both together would hide what one lacks.
+	labelled := monitor.Spec.Endpoints[0].RelabelConfigs
+	if len(labelled) != 1 || labelled[0].TargetLabel != "job" || *labelled[0].Replacement != "distributor-bridge/bonds" {
+		t.Errorf("the job is %+v", labelled)
 	}
 }
 
@@ -180,6 +185,15 @@ func TestNetworkPolicy(t *testing.T) {
 			t.Errorf("%s: %d rules for who comes in", sample, in)
 		}
 	}
+	// A collector of traces is reached at its port.
+	for endpoint, port := range map[string]int{"https://otel.example.com": 443, "http://otel:4318/v1/traces": 4318} {
+		all := manifests(t, values(t, "minimal", "config.traces: {insecure: true, otlp_endpoint: "+endpoint+"}",
+			"networkPolicy.tracesTo: [{podSelector: {matchLabels: {app: otel}}}]"))
+		rules := only[networking.NetworkPolicy](t, all).Spec.Egress
+		if last := rules[len(rules)-1]; len(last.Ports) != 1 || last.Ports[0].Port.IntValue() != port || len(last.To) != 1 {
+			t.Errorf("%s: the way to it is %v", endpoint, last)
+		}
+	}
 	// Who names nobody lets nobody in.
 	closed := only[networking.NetworkPolicy](t, manifests(t, values(t, "minimal", "networkPolicy.metricsFrom: []")))
 	if len(closed.Spec.Ingress) != 0 {
@@ -232,12 +246,20 @@ func TestRulesAndDashboard(t *testing.T) {
 	}) {
 		t.Errorf("the rules are %+v", rule.Spec.Groups)
 	}
+	for _, group := range rule.Spec.Groups {
+		for _, r := range group.Rules {
+			if want := "https://wiki.example.com/bridge#" + strings.ToLower(r.Alert); r.Annotations["runbook_url"] != want {
+				t.Errorf("%s leads to %s, want %s", r.Alert, r.Annotations["runbook_url"], want)
+			}
+		}
+	}
 	if rule.Labels["release"] != "monitoring" {
 		t.Errorf("its labels are %v", rule.Labels)
 	}
 	for _, m := range every[core.ConfigMap](all) {
 		if text, is := m.Data["distributor-bridge.json"]; is {
 			want := strings.TrimRight(string(read(t, "deploy/grafana/dashboards/distributor-bridge.json")), "\n")
+			want = strings.ReplaceAll(want, "https://runbooks.example.com/distributor-bridge", "https://wiki.example.com/bridge")
 			if strings.TrimRight(text, "\n") != want || m.Labels["grafana_dashboard"] != "1" {
 				t.Error("the dashboard is another one, or has no label")
 			}

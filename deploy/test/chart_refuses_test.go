@@ -41,6 +41,9 @@ func TestChartRefuses(t *testing.T) {
 		"a password of nobody":      {"minimal", "secrets.kafkaPassword.name: p", "config.kafka.sasl.mechanism and user are missing"},
 		"a user without a password": {"full", `secrets.kafkaPassword.name: ""`, "secrets.kafkaPassword.name is missing"},
 		"egress to nowhere":         {"minimal", "networkPolicy.apiTo: []", "/networkPolicy/apiTo"},
+		"brokers in plain text":     {"minimal", "config.kafka.tls: {enabled: false}", "config.kafka.tls.plaintext"},
+		"files, and no TLS":         {"full", "config.kafka.tls: {enabled: false, plaintext: true}", "secrets.kafkaCA"},
+		"a runbook that is no link": {"minimal", "runbookURL: docs/runbook.md", "/runbookURL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			files, err := render(t, values(t, refused.file, refused.change))

@@ -177,8 +177,8 @@ func TestConfigurationIsTaken(t *testing.T) {
 		}
 		spec := pods(t, all)["member"].Spec
 		grace := time.Duration(*spec.TerminationGracePeriodSeconds) * time.Second
-		if left := grace - cfg.Rules.Drain; left < 15*time.Second || left > 16*time.Second {
-			t.Errorf("the grace period is %s, rules.drain %s: want 15 seconds more", grace, cfg.Rules.Drain)
+		if left := grace - cfg.Rules.Drain; left < 20*time.Second || left > 21*time.Second {
+			t.Errorf("the grace period is %s, rules.drain %s: want 20 seconds more", grace, cfg.Rules.Drain)
 		}
 	})
 }
@@ -219,7 +219,7 @@ func TestValuesHaveTheDefaults(t *testing.T) {
 
 // drains are ways to write a duration, with the grace period that each needs.
 func TestGracePeriod(t *testing.T) {
-	for drain, seconds := range map[string]int64{"25s": 40, "1m30s": 105, "45500ms": 61, "2m": 135} {
+	for drain, seconds := range map[string]int64{"25s": 45, "1m30s": 110, "45500ms": 66, "2m": 140} {
 		all := manifests(t, values(t, "minimal", "config.rules.drain: "+drain, "config.group.rebalance: 5m"))
 		if have := *pods(t, all)["member"].Spec.TerminationGracePeriodSeconds; have != seconds {
 			t.Errorf("%s: %d s, want %d", drain, have, seconds)

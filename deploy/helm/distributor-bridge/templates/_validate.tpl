@@ -23,6 +23,12 @@
 {{- if and (or $v.strimzi.topics.enabled $v.strimzi.user.enabled) (not $v.strimzi.cluster) -}}
 {{- fail "strimzi.cluster: is required for topics and user" -}}
 {{- end -}}
+{{- if and (not $v.config.kafka.tls.enabled) (not $v.config.kafka.tls.plaintext) -}}
+{{- fail "config.kafka.tls.enabled: false lets personal data be read on its way to the brokers: set config.kafka.tls.plaintext to true if the network is closed" -}}
+{{- end -}}
+{{- if and (not $v.config.kafka.tls.enabled) (or $v.secrets.kafkaCA.name $v.secrets.kafkaClient.name) -}}
+{{- fail "config.kafka.tls.enabled: is false, but secrets.kafkaCA or secrets.kafkaClient is given" -}}
+{{- end -}}
 {{- if and $v.secrets.kafkaPassword.name (not ($v.config.kafka.sasl | default dict).user) -}}
 {{- fail "secrets.kafkaPassword: config.kafka.sasl.mechanism and user are missing" -}}
 {{- end -}}
