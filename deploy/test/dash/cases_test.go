@@ -71,7 +71,9 @@ var alertCases = map[string]alertCase{
 		fires: one(`distributor_bridge_build_info{version="v1"}`, "1x60 _x120"),
 		not:   one(`distributor_bridge_build_info{version="v1"}`, "1x60 _x3 1x117"),
 	},
-	"DistributorBridgeDown":            {fires: one(`up`, "1x60 0x120"), not: one(`up`, "1x60 0x3 1x117")},
+	"DistributorBridgeDown": {
+		fires: one(`up{pod="bridge-2"}`, "1x60 0x120"), not: one(`up`, "1x60 0x3 1x117"),
+	},
 	"DistributorBridgeNotReady":        {fires: one(`distributor_bridge_ready`, "0x180"), not: one(`distributor_bridge_ready`, "0x8 1x171")},
 	"DistributorBridgeRestarting":      {fires: one(`process_start_time_seconds`, "1000x60 2000x4 3000x4 4000x110"), not: one(`process_start_time_seconds`, "1000x60 2000x118")},
 	"DistributorBridgeMemoryNearLimit": {fires: one(`process_resident_memory_bytes`, "190000000x180"), not: one(`process_resident_memory_bytes`, "170000000x180")},

@@ -14,7 +14,7 @@ import (
 	"distributor-bridge/internal/bridge"
 )
 
-const absentAlert = "DistributorBridgeAbsent" // has no labels: it is about all deployments at once
+const absentAlert = "DistributorBridgeAbsent" // has no labels where there is no bridge at all
 
 // Each alert fires for its symptom, with those that the same has to make fire and no others, and not for what is near to it. A
 // member that is well makes none fire. All are deployments of one Prometheus, a namespace each: so it is told, too, whose the
@@ -52,7 +52,7 @@ func TestEachAlertFiresAndDoesNot(t *testing.T) {
 	}
 }
 
-// That there is no bridge at all is told of nobody.
+// That there is no bridge at all is told of nobody; that none of a deployment answers is told although another one does.
 func TestAbsent(t *testing.T) {
 	c := alertCases[absentAlert]
 	if got := firing(t, map[string]series{"gone": c.fires}); !slices.Equal(got[""], []string{absentAlert}) || len(got["gone"]) > 0 {
@@ -60,6 +60,10 @@ func TestAbsent(t *testing.T) {
 	}
 	if got := firing(t, map[string]series{"back": c.not}); len(got) > 0 {
 		t.Errorf("fired although it came back: %v", got)
+	}
+	got := firing(t, map[string]series{"production": one(`up`, "1x60 0x120"), "test": nil})
+	if want := []string{absentAlert, "DistributorBridgeDown"}; !slices.Equal(sorted(got["production"]), want) || len(got) != 1 {
+		t.Errorf("fired: %v", got)
 	}
 }
 
