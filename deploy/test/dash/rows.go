@@ -56,7 +56,9 @@ func health() []panel {
 			words([2]string{"up", "green"}, [2]string{"slow", "yellow"}, [2]string{"down", "red"}).see("DistributorBridgeApiDown"),
 		number("Partitions without owner",
 			"Inbox partitions that nobody works on: while a group is joined anew that is so for seconds.",
-			"none", `max(distributor_bridge_inbox_partitions{$in}) - sum(distributor_bridge_partitions_owned{$in})`,
+			"none", // of each deployment: one must not hide another's
+			`sum(max by (namespace, job) (distributor_bridge_inbox_partitions{$in}) - `+
+				`sum by (namespace, job) (distributor_bridge_partitions_owned{$in}))`,
 			step{1, "red"}).whole().see("DistributorBridgePartitionsWithoutOwner"),
 		number("Events in the inbox",
 			"Records that are not done: at work, or not fetched yet. Held events are done: they wait in state.",
