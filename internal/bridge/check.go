@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -150,7 +151,9 @@ func (k *checkup) local(problems []config.Located) {
 	if len(problems) == 0 {
 		configuration.good("configuration", "every key is known, and the values fit each other")
 	}
-	k.rules(configuration)
+	if blocked(problems) == "" { // else what is looked at may not be what is meant
+		k.rules(configuration)
+	}
 }
 
 // rules warns of settings that are allowed and rarely meant.
@@ -159,6 +162,11 @@ func (k *checkup) rules(f *findings) {
 	if len(c.Offerings) == 0 {
 		f.warn("offerings", "name what upstream sells, with campaign and product",
 			"none is given: every order is rejected as unknown_offering")
+	}
+	lacking := slices.DeleteFunc(Default().API.Scopes, func(s string) bool { return slices.Contains(c.API.Scopes, s) })
+	if len(lacking) > 0 && len(c.API.Scopes) > 0 {
+		f.warn("api.scopes", "add what is lacking",
+			"lacks %s: calls that need it are answered by 403, which stops everything", strings.Join(lacking, ", "))
 	}
 	if c.Topics.MinInsyncReplicas == 1 && c.Topics.Replication != 1 {
 		f.warn("topics.min_insync_replicas", "set it to 2", "is 1: a broker that dies may take acknowledged events with it")
@@ -214,6 +222,18 @@ func advice(p config.Problem) string {
 		return "take it out: deploy/config.example.yaml shows every key"
 	case p.Key == "":
 		return ""
+	case strings.HasPrefix(p.Text, "client_secret, "): // of a section, as the next three: no variable has its name
+		return "write it to a file and name that in api.client_secret_file, or set DISTRIBUTOR_API_CLIENT_SECRET"
+	case strings.HasSuffix(p.Text, "without a mechanism"):
+		return "give kafka.sasl.mechanism, or take the others out"
+	case p.Key == "kafka.sasl":
+		return "give kafka.sasl.user, and kafka.sasl.password_file or DISTRIBUTOR_KAFKA_SASL_PASSWORD"
+	case p.Key == "webhooks":
+		return "give webhooks.token_file, or webhooks.client_id and client_secret_file"
+	case strings.Contains(p.Text, "given twice"):
+		return "keep one of the two"
+	case strings.HasPrefix(p.Text, "http is only allowed"):
+		return "give its https:// address"
 	case strings.Contains(p.Text, "required"), strings.Contains(p.Text, "missing"), strings.Contains(p.Text, "is needed"):
 		return "set it, in the file or as DISTRIBUTOR_" + strings.ToUpper(strings.ReplaceAll(p.Key, ".", "_"))
 	}

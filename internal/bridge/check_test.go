@@ -115,6 +115,16 @@ var mistakesInConfiguration = []mistake{
 	{"misspelt key", replaced("  upstream: ", "  upstreams: ")},
 	{"no unit", replaced("offerings:", "rules: {max_wait: 30}\nofferings:")},
 	{"no client ID", func(s *site) { s.without("client_id:") }},
+	{"no secret", func(s *site) { s.without("client_secret_file:") }},
+	{"no password", func(s *site) { s.without("password_file:") }},
+	{"no mechanism", func(s *site) { s.without("mechanism:") }},
+	{"webhooks of anybody", func(s *site) {
+		s.replace("documents:", "webhooks: {listen: \"localhost:8443\"}\ndocuments:")
+		s.allowHints()
+	}},
+	{"plain HTTP", replaced("API/api", "http://api.example.org/api")},
+	{"a key twice", replaced("offerings:", "documents: {}\nofferings:")},
+	{"fewer scopes than calls", replaced("  client_id: me", "  client_id: me\n  scopes: [\"investors:read\", \"investors:write\"]")},
 	{"short inbox", replaced("  partitions: 3", "  partitions: 3\n  retention: {inbox: 30d}")},
 	{"no UUID", replaced("0f6f3c6e-", "0f6f-")},
 	{"nothing for sale", func(s *site) { s.without("offerings:", "solar:") }},
@@ -258,7 +268,8 @@ var mistakesWithAPI = []mistake{
 	{"nobody answers", replaced("API/api", "http://127.0.0.1:1/api")},
 	{"wrong secret", func(s *site) { s.write("secret", "wrong") }},
 	{"wrong address", replaced("/api/external", "/api/elsewhere")},
-	{"unknown scope", replaced("  client_id: me", "  client_id: me\n  scopes: [\"investors:read\", \"moon:write\"]")},
+	{"unknown scope", replaced("  client_id: me", "  client_id: me\n  scopes: [\""+
+		strings.Join(append(bridge.Default().API.Scopes, "moon:write"), "\", \"")+"\"]")},
 	{"a scope is lacking", func(s *site) {
 		s.api = func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
