@@ -29,13 +29,13 @@ func newGauges(e *Engine) *gauges {
 		return d
 	}
 	g.assigned = desc("partitions_assigned", "Inbox partitions that the group has given to this member.")
-	g.owned = desc("partitions_owned", "Of these, the ones whose state is taken over: they are worked on.")
+	g.owned = desc("partitions_owned", "Inbox partitions whose state this member has taken over: they are worked on.")
 	g.lanes = desc("lanes", "Customers with something to be done, by whether their lane is at work, ready and waiting for a "+
 		"place among those at work, gated while the API is down or takes no more, paused in a short trouble, or resting until "+
 		"something held is due.", "state")
 	g.heldEvents = desc("held_events", "Events and follow-ups that cannot finish now, by reason.", "reason")
-	g.heldAge = desc("held_oldest_age_seconds", "Time since the oldest of them was held.", "reason")
-	g.unresolved = desc("unresolved_events", "Of these, the ones of which nobody knows whether they happened: a person has to look "+
+	g.heldAge = desc("held_oldest_age_seconds", "Time since the oldest held event was held, by reason.", "reason")
+	g.unresolved = desc("unresolved_events", "Held events of which nobody knows whether they happened: a person has to look "+
 		"(distributor-bridge held list --verdict unknown).")
 	g.windowRecords = desc("window_records", "Inbox records that were taken, from the first on that is not done.", "partition")
 	g.windowBytes = desc("window_bytes", "Memory that the records take which were taken and are not done.", "partition")

@@ -15,7 +15,7 @@ import (
 
 type checkCommand struct {
 	configured
-	Offline bool          `help:"Open no connection: for pipelines. Says what is left out."`
+	Offline bool          `help:"Open no connection, and do without files that are not here: for pipelines. Says what is left out."`
 	Timeout time.Duration `default:"20s" placeholder:"TIME" help:"How long all of it may take. Default: 20s."`
 	JSON    bool          `name:"json" help:"JSON for programs, a line each."`
 }

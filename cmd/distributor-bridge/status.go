@@ -61,7 +61,8 @@ func (c *statusCommand) Run(ctx context.Context, world surroundings) error {
 	found = slices.DeleteFunc(found, func(s replay.Status) bool { return !s.Known() })
 	if len(found) == 0 {
 		return notFoundError{fmt.Errorf(
-			"nothing is known of %s: the bridge has taken in no event about it (an order is asked for as order/ID)",
+			"nothing is known of %s: no event about it has been worked on yet, and what is still to be done is not looked at "+
+				"(topics list counts it; an order is asked for as order/ID)",
 			strings.TrimSpace(c.Customer+" "+c.Order))}
 	}
 	if c.JSON {

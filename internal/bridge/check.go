@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -91,9 +92,10 @@ const (
 
 // findings are those of one area, gathered by one goroutine and told when it is done with them.
 type findings struct {
-	area string
-	list []Finding
-	done chan struct{}
+	area    string
+	offline bool // a file that is not here may be where the bridge runs
+	list    []Finding
+	done    chan struct{}
 }
 
 func (f *findings) end() { close(f.done) }
@@ -116,13 +118,15 @@ func (f *findings) leftOut(about, format string, args ...any) {
 	f.add(LeftOut, about, "", format, args...)
 }
 
-// tells says whether these findings tell of a problem already: a file that cannot be used makes its whole section unfit.
+// tells says whether these findings tell of a problem already: what is in a file that cannot be used is missing.
 func (f *findings) tells(p config.Problem) bool {
 	section := p.Key[:max(0, strings.LastIndexByte(p.Key, '.'))]
 	for _, finding := range f.list {
 		switch about := finding.About; {
-		case finding.Level != Wrong || p.Key == "":
-		case about == p.Key+"_file", strings.HasPrefix(about, p.Key+"."), aboutFile(p.Key) && strings.HasPrefix(about, section+"."):
+		case finding.Level != Wrong && finding.Level != LeftOut || p.Key == "":
+		case about == p.Key+"_file" && p.Key != "traces.headers",
+			p.Key == "webhooks" && strings.HasPrefix(about, "webhooks."),
+			aboutFile(p.Key) && strings.HasPrefix(about, section+"."):
 			return true
 		}
 	}
@@ -134,11 +138,12 @@ func (k *checkup) local(problems []config.Located) {
 	configuration, files := k.areas[areaConfiguration], k.areas[areaFiles]
 	defer configuration.end()
 	defer files.end()
+	files.offline = k.offline
 	k.files(files)
+	problems = slices.DeleteFunc(slices.Clone(problems), func(p config.Located) bool {
+		return files.tells(p.Problem) // in better words
+	})
 	for _, p := range problems {
-		if files.tells(p.Problem) { // in better words
-			continue
-		}
 		about, text := p.Key, p.Text
 		if about == "" {
 			about, text = "configuration", p.Error()
@@ -150,7 +155,9 @@ func (k *checkup) local(problems []config.Located) {
 	if len(problems) == 0 {
 		configuration.good("configuration", "every key is known, and the values fit each other")
 	}
-	k.rules(configuration)
+	if blocked(problems) == "" { // else what is looked at may not be what is meant
+		k.rules(configuration)
+	}
 }
 
 // rules warns of settings that are allowed and rarely meant.
@@ -159,6 +166,11 @@ func (k *checkup) rules(f *findings) {
 	if len(c.Offerings) == 0 {
 		f.warn("offerings", "name what upstream sells, with campaign and product",
 			"none is given: every order is rejected as unknown_offering")
+	}
+	lacking := slices.DeleteFunc(Default().API.Scopes, func(s string) bool { return slices.Contains(c.API.Scopes, s) })
+	if len(lacking) > 0 && len(c.API.Scopes) > 0 {
+		f.warn("api.scopes", "add what is lacking",
+			"lacks %s: calls that need it are answered by 403, which stops everything", strings.Join(lacking, ", "))
 	}
 	if c.Topics.MinInsyncReplicas == 1 && c.Topics.Replication != 1 {
 		f.warn("topics.min_insync_replicas", "set it to 2", "is 1: a broker that dies may take acknowledged events with it")
@@ -214,6 +226,18 @@ func advice(p config.Problem) string {
 		return "take it out: deploy/config.example.yaml shows every key"
 	case p.Key == "":
 		return ""
+	case strings.HasPrefix(p.Text, "client_secret, "): // of a section: no variable has its name
+		return "write it to a file and name that in api.client_secret_file, or set DISTRIBUTOR_API_CLIENT_SECRET"
+	case strings.HasSuffix(p.Text, "without a mechanism"):
+		return "give kafka.sasl.mechanism, or take the others out"
+	case p.Key == "kafka.sasl.password":
+		return "write it to a file and name that in kafka.sasl.password_file, or set DISTRIBUTOR_KAFKA_SASL_PASSWORD"
+	case p.Key == "webhooks":
+		return "give webhooks.token_file, or webhooks.client_id and client_secret_file"
+	case strings.Contains(p.Text, "given twice"):
+		return "keep one of the two"
+	case p.Key == "api.base_url" && strings.HasPrefix(p.Text, "http is only allowed"):
+		return "give its https:// address"
 	case strings.Contains(p.Text, "required"), strings.Contains(p.Text, "missing"), strings.Contains(p.Text, "is needed"):
 		return "set it, in the file or as DISTRIBUTOR_" + strings.ToUpper(strings.ReplaceAll(p.Key, ".", "_"))
 	}

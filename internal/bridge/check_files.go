@@ -26,6 +26,7 @@ func (c *Config) secretFiles() []namedFile {
 	return []namedFile{
 		{"kafka.sasl.password_file", c.Kafka.SASL.PasswordFile}, {"api.client_secret_file", c.API.ClientSecretFile},
 		{"webhooks.token_file", c.Webhooks.TokenFile}, {"webhooks.client_secret_file", c.Webhooks.ClientSecretFile},
+		{"traces.headers_file", c.Traces.HeadersFile},
 	}
 }
 
@@ -51,6 +52,9 @@ func (k *checkup) files(f *findings) {
 	if t.CAFile != "" {
 		authorities(f, namedFile{"kafka.tls.ca_file", t.CAFile})
 	}
+	if c.Traces.CAFile != "" {
+		authorities(f, namedFile{"traces.ca_file", c.Traces.CAFile})
+	}
 	keyPairFiles(f, namedFile{"kafka.tls.cert_file", t.CertFile}, namedFile{"kafka.tls.key_file", t.KeyFile})
 	keyPairFiles(f, namedFile{"webhooks.cert_file", c.Webhooks.CertFile}, namedFile{"webhooks.key_file", c.Webhooks.KeyFile})
 	k.webhooks(f)
@@ -71,6 +75,8 @@ func isThere(f *findings, n namedFile) bool {
 	switch {
 	case err == nil:
 		return true
+	case errors.Is(err, fs.ErrNotExist) && f.offline:
+		f.notHere(n)
 	case errors.Is(err, fs.ErrNotExist):
 		f.wrong(n.key, "put it there, or correct the path", "%s does not exist", n.path)
 	case errors.Is(err, fs.ErrPermission):
@@ -79,6 +85,10 @@ func isThere(f *findings, n namedFile) bool {
 		f.wrong(n.key, "correct the path", "%s cannot be read (%v)", n.path, errors.Unwrap(err))
 	}
 	return false
+}
+
+func (f *findings) notHere(n namedFile) {
+	f.leftOut(n.key, "not looked at: offline, and %s is not here", n.path)
 }
 
 func lookAtSecret(f *findings, n namedFile) {
@@ -233,6 +243,9 @@ func documentRoot(f *findings, root string) {
 	}
 	info, err := os.Stat(root)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && f.offline:
+		f.notHere(namedFile{key, root})
+		return
 	case errors.Is(err, fs.ErrNotExist):
 		f.wrong(key, "mount it, or correct the path", "%s does not exist: every event with a file link would be rejected", root)
 		return

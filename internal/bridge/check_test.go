@@ -115,6 +115,16 @@ var mistakesInConfiguration = []mistake{
 	{"misspelt key", replaced("  upstream: ", "  upstreams: ")},
 	{"no unit", replaced("offerings:", "rules: {max_wait: 30}\nofferings:")},
 	{"no client ID", func(s *site) { s.without("client_id:") }},
+	{"no secret", func(s *site) { s.without("client_secret_file:") }},
+	{"no password", func(s *site) { s.without("password_file:") }},
+	{"no mechanism", func(s *site) { s.without("mechanism:") }},
+	{"webhooks of anybody", func(s *site) {
+		s.replace("documents:", "webhooks: {listen: \"localhost:8443\"}\ndocuments:")
+		s.allowHints()
+	}},
+	{"plain HTTP", replaced("API/api", "http://api.example.org/api")},
+	{"a key twice", replaced("offerings:", "documents: {}\nofferings:")},
+	{"fewer scopes than calls", replaced("  client_id: me", "  client_id: me\n  scopes: [\"investors:read\", \"investors:write\"]")},
 	{"short inbox", replaced("  partitions: 3", "  partitions: 3\n  retention: {inbox: 30d}")},
 	{"no UUID", replaced("0f6f3c6e-", "0f6f-")},
 	{"nothing for sale", func(s *site) { s.without("offerings:", "solar:") }},
@@ -139,6 +149,10 @@ var mistakesInFiles = []mistake{
 	{"certificate expires soon", func(s *site) { s.keyPair("client", s.authority, 10) }},
 	{"no certificates", func(s *site) { s.write("ca.pem", "-----BEGIN NOTHING-----\n") }},
 	{"documents are not there", func(s *site) { s.remove("documents") }},
+	{"collector's headers are not there", replaced("documents:",
+		"traces: {otlp_endpoint: \"https://collector.example.org:4318\", headers_file: DIR/headers}\ndocuments:")},
+	{"collector's authority is not there", replaced("documents:",
+		"traces: {otlp_endpoint: \"https://collector.example.org:4318\", ca_file: DIR/collector.pem}\ndocuments:")},
 	{"webhooks without TLS", func(s *site) {
 		s.replace("documents:", "webhooks: {listen: \":8443\", token_file: DIR/hook}\ndocuments:")
 		s.write("hook", "a-token-of-16-and-more")
@@ -258,7 +272,8 @@ var mistakesWithAPI = []mistake{
 	{"nobody answers", replaced("API/api", "http://127.0.0.1:1/api")},
 	{"wrong secret", func(s *site) { s.write("secret", "wrong") }},
 	{"wrong address", replaced("/api/external", "/api/elsewhere")},
-	{"unknown scope", replaced("  client_id: me", "  client_id: me\n  scopes: [\"investors:read\", \"moon:write\"]")},
+	{"unknown scope", replaced("  client_id: me", "  client_id: me\n  scopes: [\""+
+		strings.Join(append(bridge.Default().API.Scopes, "moon:write"), "\", \"")+"\"]")},
 	{"a scope is lacking", func(s *site) {
 		s.api = func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -348,6 +363,57 @@ func TestCheckOffline(t *testing.T) {
 	}
 	if got := lines[max(0, len(lines)-4):]; !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
+	}
+}
+
+// A pipeline has neither secrets nor certificates: that they are not there is no fault of the configuration.
+func TestCheckOfflineWithoutFiles(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.replace("documents:", "webhooks: {listen: \"localhost:8443\", token_file: DIR/hook}\ndocuments:")
+	for _, name := range []string{"password", "secret", "ca.pem", "client.crt", "client.key", "documents"} {
+		s.remove(name)
+	}
+	cfg, o := s.open()
+	o.Offline = true
+	lines, _ := s.check(cfg, o)
+	want := []string{
+		"good configuration: every key is known, and the values fit each other",
+		"left_out kafka.sasl.password_file: not looked at: offline, and DIR/password is not here",
+		"left_out api.client_secret_file: not looked at: offline, and DIR/secret is not here",
+		"left_out webhooks.token_file: not looked at: offline, and DIR/hook is not here",
+		"left_out kafka.tls.ca_file: not looked at: offline, and DIR/ca.pem is not here",
+		"left_out kafka.tls.cert_file: not looked at: offline, and DIR/client.crt is not here",
+		"left_out kafka.tls.key_file: not looked at: offline, and DIR/client.key is not here",
+		"left_out documents.file_root: not looked at: offline, and DIR/documents is not here",
+	}
+	if got := lines[:max(0, len(lines)-4)]; !slices.Equal(got, want) {
+		t.Errorf("got\n    %s\nwant\n    %s", strings.Join(got, "\n    "), strings.Join(want, "\n    "))
+	}
+}
+
+// A file that is not there hides nothing else that is wrong with its section.
+func TestFilesHideNoMistakes(t *testing.T) {
+	t.Parallel()
+	for _, offline := range []bool{false, true} {
+		s := newSite(t)
+		s.remove("password")
+		s.replace("    user: bridge\n", "")
+		s.replace("SCRAM-SHA-512", "SCRAM")
+		cfg, o := s.open()
+		o.Offline = offline
+		lines, _ := s.check(cfg, o)
+		for _, want := range []string{
+			`wrong kafka (DIR/config.yaml:2): SASL mechanism "SCRAM": want PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512`,
+			"wrong kafka.sasl.user: is required → set it, in the file or as DISTRIBUTOR_KAFKA_SASL_USER",
+		} {
+			if !slices.Contains(lines, want) {
+				t.Errorf("not said: %s; but\n    %s", want, strings.Join(lines, "\n    "))
+			}
+		}
+		if slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, "kafka.sasl.password ") }) {
+			t.Errorf("said twice:\n    %s", strings.Join(lines, "\n    "))
+		}
 	}
 }
 

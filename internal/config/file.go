@@ -20,7 +20,7 @@ func (l *loader) Unmarshal(text []byte) (map[string]any, error) {
 	case errors.Is(err, io.EOF): // empty, or nothing but comments
 		return map[string]any{}, nil
 	case err != nil:
-		return nil, l.syntax(err)
+		return nil, l.syntax(text, err)
 	}
 	if err := d.Decode(&second); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: one YAML document is wanted, but a second one begins", l.file)
@@ -33,16 +33,35 @@ func (l *loader) Unmarshal(text []byte) (map[string]any, error) {
 func (l *loader) Marshal(values map[string]any) ([]byte, error) { return yaml.Marshal(values) }
 
 // syntax tells where the text is no YAML. The library's message for an unknown anchor quotes what is probably an unquoted
-// secret that begins with an asterisk.
-func (l *loader) syntax(err error) error {
+// secret that begins with an asterisk; its message for a tab does not speak of one.
+func (l *loader) syntax(file []byte, err error) error {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	if strings.Contains(text, "anchor") {
+	switch {
+	case strings.Contains(text, "anchor"):
 		text = "a value that begins with * or & has to be quoted"
+	case strings.Contains(text, "cannot start any token"), strings.Contains(text, "tab character"):
+		if n := tabbed(file); n > 0 {
+			return fmt.Errorf("%s:%d: a tab at the line's beginning: indent with spaces", l.file, n)
+		}
+		at, _, _ := strings.Cut(text, "found")
+		text = at + "a value that begins with @, % or ` has to be quoted"
 	}
 	if at, rest, ok := strings.Cut(strings.TrimPrefix(text, "line "), ": "); ok && at != text {
 		return fmt.Errorf("%s:%s: %s", l.file, at, rest)
 	}
 	return fmt.Errorf("%s: %s", l.file, text)
+}
+
+// tabbed gives the first line that has a tab before its text, 0 for none.
+func tabbed(file []byte) int {
+	n := 0
+	for line := range bytes.Lines(file) {
+		n++
+		if rest := bytes.TrimLeft(line, " "); len(rest) > 0 && rest[0] == '\t' {
+			return n
+		}
+	}
+	return 0
 }
 
 // node gives the value at a key; nil after a problem, and for a section with nothing in it.

@@ -119,7 +119,7 @@ func (cfg Config) checkBase() error {
 	case u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		errs = append(errs, errors.New("base_url: not of the form https://host/path"))
 	case u.Scheme == "http" && !(cfg.AllowPlainHTTP && loopback(u.Hostname())):
-		errs = append(errs, errors.New("base_url: http is only allowed for a loopback address, and if plain HTTP is allowed"))
+		errs = append(errs, errors.New("base_url: http is only allowed for a loopback address"))
 	case u.Scheme != "https" && u.Scheme != "http":
 		errs = append(errs, errors.New("base_url: neither https nor http"))
 	}

@@ -124,8 +124,11 @@ func (c Config) Validate() error {
 	if c.SASL.Mechanism == "" && (c.SASL.User != "" || c.SASL.Password != "") {
 		errs = append(errs, errors.New("sasl: user or password without a mechanism"))
 	}
-	if c.SASL.Mechanism != "" && (c.SASL.User == "" || c.SASL.Password == "") {
-		errs = append(errs, errors.New("sasl: user and password are both required"))
+	if c.SASL.Mechanism != "" && c.SASL.User == "" {
+		errs = append(errs, errors.New("sasl.user: is required"))
+	}
+	if c.SASL.Mechanism != "" && c.SASL.Password == "" {
+		errs = append(errs, errors.New("sasl.password: is required"))
 	}
 	if c.Timeout < 0 {
 		errs = append(errs, fmt.Errorf("timeout: %s is negative", c.Timeout))
