@@ -25,13 +25,16 @@ import (
 func TestConfigNamesAllProblems(t *testing.T) {
 	t.Parallel()
 	_, err := kafka.New(kafka.Config{
-		Brokers: []string{"nohost", "127.0.0.1:9092"}, Topics: []string{""}, Timeout: -1,
+		Brokers: []string{"nohost", "127.0.0.1:9092", "SASL_SSL://u:hunter2@kafka:9092", "hunter2@kafka:9093"}, Topics: []string{""}, Timeout: -1,
 		SASL: kafka.SASL{Mechanism: "GSSAPI", User: "u"},
 	})
-	for _, want := range []string{`"nohost"`, "topics", "GSSAPI", "password", "timeout"} {
+	for _, want := range []string{`"nohost"`, `"kafka:9092"`, `"kafka:9093"`, "topics", "GSSAPI", "password", "timeout"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not named: %v", want, err)
 		}
+	}
+	if err != nil && strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("a password is told: %v", err)
 	}
 	if _, err := kafka.New(kafka.Config{}); err == nil {
 		t.Error("no brokers, no error")
