@@ -26,6 +26,7 @@ func (c *Config) secretFiles() []namedFile {
 	return []namedFile{
 		{"kafka.sasl.password_file", c.Kafka.SASL.PasswordFile}, {"api.client_secret_file", c.API.ClientSecretFile},
 		{"webhooks.token_file", c.Webhooks.TokenFile}, {"webhooks.client_secret_file", c.Webhooks.ClientSecretFile},
+		{"traces.headers_file", c.Traces.HeadersFile},
 	}
 }
 
@@ -42,14 +43,16 @@ func (k *checkup) files(f *findings) {
 			lookAtSecret(f, s)
 		}
 	}
-	for _, key := range []string{"kafka.sasl.password", "api.client_secret", "webhooks.token", "webhooks.client_secret"} {
+	for _, key := range []string{"kafka.sasl.password", "api.client_secret", "webhooks.token", "webhooks.client_secret", "traces.headers"} {
 		if k.file != "" && strings.HasPrefix(k.origins[key], k.file+":") && tooOpen(f, namedFile{key, k.file}) {
 			break
 		}
 	}
 	t := c.Kafka.TLS
-	if t.CAFile != "" {
-		authorities(f, namedFile{"kafka.tls.ca_file", t.CAFile})
+	for _, ca := range []namedFile{{"kafka.tls.ca_file", t.CAFile}, {"traces.ca_file", c.Traces.CAFile}} {
+		if ca.path != "" {
+			authorities(f, ca)
+		}
 	}
 	keyPairFiles(f, namedFile{"kafka.tls.cert_file", t.CertFile}, namedFile{"kafka.tls.key_file", t.KeyFile})
 	keyPairFiles(f, namedFile{"webhooks.cert_file", c.Webhooks.CertFile}, namedFile{"webhooks.key_file", c.Webhooks.KeyFile})

@@ -159,6 +159,16 @@ var mistakesInFiles = []mistake{
 	{"certificate has expired", func(s *site) { s.keyPair("client", s.authority, -1) }},
 	{"certificate expires soon", func(s *site) { s.keyPair("client", s.authority, 10) }},
 	{"no certificates", func(s *site) { s.write("ca.pem", "-----BEGIN NOTHING-----\n") }},
+	{"headers of traces are open to all", func(s *site) {
+		s.replace("documents:", "traces: {otlp_endpoint: \"https://collector.example.org\", headers_file: DIR/headers}\ndocuments:")
+		s.write("headers", "Authorization: Bearer s3cret")
+		s.mode("headers", 0o644)
+	}},
+	{"authority of traces has expired", func(s *site) {
+		s.replace("documents:", "traces: {otlp_endpoint: \"https://collector.example.org\", ca_file: DIR/client.crt}\ndocuments:")
+		s.without("cert_file:", "key_file:")
+		s.keyPair("client", s.authority, -1)
+	}},
 	{"documents are not there", func(s *site) { s.remove("documents") }},
 	{"webhooks without TLS", func(s *site) {
 		s.replace("documents:", "webhooks: {listen: \":8443\", token_file: DIR/hook}\ndocuments:")
