@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -165,7 +164,11 @@ func keyPairFiles(f *findings, cert, key namedFile) {
 		f.wrong(cert.key, "give the certificate as PEM, and those of the authorities between after it", "%s: %v", cert.path, err)
 		return
 	}
-	if _, err := tls.LoadX509KeyPair(cert.path, key.path); err != nil {
+	if err := fits(cert.path, key.path); err != nil {
+		if strings.Contains(err.Error(), "not whole") {
+			f.wrong(cert.key, "write it anew: one of those after the first is cut off", "%s: %v", cert.path, err)
+			return
+		}
 		if strings.Contains(err.Error(), "does not match") {
 			f.wrong(key.key, "take the key with which the certificate was asked for",
 				"%s does not fit the certificate %s", key.path, cert.path)

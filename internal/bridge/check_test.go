@@ -155,6 +155,11 @@ var mistakesInFiles = []mistake{
 		_, key := s.authority.issue(time.Hour, "other")
 		s.write("client.key", key)
 	}},
+	{"certificate with half of another", func(s *site) {
+		cert, key := s.authority.issue(time.Hour*24*90, "client.example.org")
+		s.write("client.crt", cert+s.authority.pem()[:200])
+		s.write("client.key", key)
+	}},
 	{"certificate without a key", func(s *site) { s.without("key_file:") }},
 	{"certificate has expired", func(s *site) { s.keyPair("client", s.authority, -1) }},
 	{"certificate expires soon", func(s *site) { s.keyPair("client", s.authority, 10) }},

@@ -42,7 +42,7 @@ func (c *Config) checkWebhooks(p *config.Problems) {
 	if (w.CertFile == "") != (w.KeyFile == "") {
 		p.Add("webhooks.cert_file", "it and key_file are given together, or not at all")
 	} else if w.CertFile != "" {
-		if _, err := tls.LoadX509KeyPair(w.CertFile, w.KeyFile); err != nil {
+		if err := fits(w.CertFile, w.KeyFile); err != nil {
 			p.Add("webhooks.cert_file", "%v", err)
 		}
 	}

@@ -38,7 +38,8 @@ func (e deniedError) Unwrap() error { return e.error }
 
 // Error ends with the command that permits it.
 func (e deniedError) Error() string {
-	command := []string{"kafka-acls.sh --add --allow-principal " + Quoted("User:"+cmp.Or(e.user, "NAME")), "--operation " + e.right.operation}
+	user := Quoted("User:" + cmp.Or(e.user, "NAME"))
+	command := []string{"kafka-acls.sh --add --allow-principal " + user, "--operation " + e.right.operation}
 	name := e.right.name
 	switch e.right.resource {
 	case "cluster":
