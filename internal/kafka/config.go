@@ -113,7 +113,7 @@ func (c Config) Validate() error {
 		host, port, err := net.SplitHostPort(b)
 		switch at := strings.LastIndexByte(b, '@'); {
 		case at >= 0: // before it may stand a password
-			errs = append(errs, fmt.Errorf("brokers: user and password do not belong to %q: give them in sasl", b[at+1:]))
+			errs = append(errs, fmt.Errorf("brokers: want host:port, and user and password in sasl, not beside %q", b[at+1:]))
 		case err != nil || host == "" || port == "" || strings.Contains(host, "/"):
 			errs = append(errs, fmt.Errorf("brokers: %q is not host:port", b))
 		}
