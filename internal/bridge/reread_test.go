@@ -3,6 +3,7 @@ package bridge
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,6 +47,24 @@ func TestHalfAChain(t *testing.T) {
 		put("tls.crt", content)
 		if our, their := look(); our != 2 || their != 2 {
 			t.Errorf("of %d bytes: chains of %d and %d certificates are used", len(content), our, their)
+		}
+	}
+}
+
+// A token or secret of webhooks that is too short, such as one that is half written, does not take the place of what is good.
+func TestShortToken(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "token")
+	const long, other = "a-token-of-16-and-more", "another-token-of-16-and-more"
+	token := strong(secret("webhooks.token_file", long, path, time.Nanosecond, zerolog.Nop()), strings.Fields)
+	for _, c := range []struct{ written, used string }{
+		{long, long}, {long[:15], long}, {other + "\n" + long[:5], long}, {other + "\n" + long + "\n", other + "\n" + long}, {other, other},
+	} {
+		if err := os.WriteFile(path, []byte(c.written), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := token.get(); got != c.used {
+			t.Errorf("with %q in the file %q is used", c.written, got)
 		}
 	}
 }
