@@ -3,7 +3,6 @@ package bridge
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"distributor-bridge/consumer"
@@ -117,23 +116,13 @@ func (c *Config) principal() string {
 
 // AddACL gives the command of Kafka's own tools that gives a user, such as User:bridge, the permission.
 func (a ACL) AddACL(principal string) string {
-	words := []string{"kafka-acls.sh --add --allow-principal", quoted(principal), "--operation", a.Operation}
+	words := []string{"kafka-acls.sh --add --allow-principal", kafka.Quoted(principal), "--operation", a.Operation}
 	if a.Resource == "cluster" {
 		return strings.Join(append(words, "--cluster"), " ")
 	}
-	words = append(words, "--"+a.Resource, quoted(a.Name))
+	words = append(words, "--"+a.Resource, kafka.Quoted(a.Name))
 	if a.Prefixed {
 		words = append(words, "--resource-pattern-type prefixed")
 	}
 	return strings.Join(words, " ")
 }
-
-// quoted keeps a shell from reading more into a word than it says.
-func quoted(word string) string {
-	if !slices.ContainsFunc([]byte(word), func(b byte) bool { return !strings.ContainsRune(plainCharacters, rune(b)) }) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
-
-const plainCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-"

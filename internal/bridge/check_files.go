@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -43,14 +42,16 @@ func (k *checkup) files(f *findings) {
 			lookAtSecret(f, s)
 		}
 	}
-	for _, key := range []string{"kafka.sasl.password", "api.client_secret", "webhooks.token", "webhooks.client_secret"} {
+	for _, key := range []string{"kafka.sasl.password", "api.client_secret", "webhooks.token", "webhooks.client_secret", "traces.headers"} {
 		if k.file != "" && strings.HasPrefix(k.origins[key], k.file+":") && tooOpen(f, namedFile{key, k.file}) {
 			break
 		}
 	}
 	t := c.Kafka.TLS
-	if t.CAFile != "" {
-		authorities(f, namedFile{"kafka.tls.ca_file", t.CAFile})
+	for _, ca := range []namedFile{{"kafka.tls.ca_file", t.CAFile}, {"traces.ca_file", c.Traces.CAFile}} {
+		if ca.path != "" {
+			authorities(f, ca)
+		}
 	}
 	if c.Traces.CAFile != "" {
 		authorities(f, namedFile{"traces.ca_file", c.Traces.CAFile})
@@ -172,7 +173,11 @@ func keyPairFiles(f *findings, cert, key namedFile) {
 		f.wrong(cert.key, "give the certificate as PEM, and those of the authorities between after it", "%s: %v", cert.path, err)
 		return
 	}
-	if _, err := tls.LoadX509KeyPair(cert.path, key.path); err != nil {
+	if err := fits(cert.path, key.path); err != nil {
+		if strings.Contains(err.Error(), "not whole") {
+			f.wrong(cert.key, "write it anew: one of those after the first is cut off", "%s: %v", cert.path, err)
+			return
+		}
 		if strings.Contains(err.Error(), "does not match") {
 			f.wrong(key.key, "take the key with which the certificate was asked for",
 				"%s does not fit the certificate %s", key.path, cert.path)

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -120,8 +121,10 @@ func (k *checkup) announced(ctx context.Context, f *findings, cfg kafka.Config, 
 		if knock.Stage != kafka.StageOpen {
 			k.lost = true
 			w := k.cfg.ofKnock(knock)
-			f.wrong(fmt.Sprintf("broker %d", id), "let it announce an address that can be reached from here (advertised.listeners)",
-				"the cluster says that it is at %s: %s", all[id], w.text)
+			if !errors.Is(knock.Err, errReadable) {
+				w.mend = "let it announce an address that can be reached from here (advertised.listeners)"
+			}
+			f.wrong(fmt.Sprintf("broker %d", id), w.mend, "the cluster says that it is at %s: %s", all[id], w.text)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -107,6 +108,26 @@ func deleteTopic(name string) func(*site) {
 	}
 }
 
+// elsewhere has the cluster say that it has a second broker, on another machine.
+func (s *site) elsewhere(c *kfake.Cluster) func(kmsg.Request) (kmsg.Response, error, bool) {
+	return func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		res := req.ResponseKind().(*kmsg.MetadataResponse)
+		here, there := kmsg.NewMetadataResponseBroker(), kmsg.NewMetadataResponseBroker()
+		host, port, _ := net.SplitHostPort(s.brokers[0])
+		number, _ := strconv.Atoi(port)
+		here.Host, here.Port = host, int32(number)
+		there.NodeID, there.Host, there.Port = 1, "kafka.example.org", 9092
+		res.Brokers = append(res.Brokers, here, there)
+		for _, asked := range req.(*kmsg.MetadataRequest).Topics {
+			topic := kmsg.NewMetadataResponseTopic()
+			topic.Topic, topic.ErrorCode = asked.Topic, kerr.LeaderNotAvailable.Code
+			res.Topics = append(res.Topics, topic)
+		}
+		return res, nil, true
+	}
+}
+
 func replaced(old, text string) func(*site) { return func(s *site) { s.replace(old, text) } }
 
 func denied(name string, op kmsg.ACLOperation) func(*site) { return func(s *site) { s.deny(name, op) } }
@@ -144,10 +165,25 @@ var mistakesInFiles = []mistake{
 		_, key := s.authority.issue(time.Hour, "other")
 		s.write("client.key", key)
 	}},
+	{"certificate with half of another", func(s *site) {
+		cert, key := s.authority.issue(time.Hour*24*90, "client.example.org")
+		s.write("client.crt", cert+s.authority.pem()[:200])
+		s.write("client.key", key)
+	}},
 	{"certificate without a key", func(s *site) { s.without("key_file:") }},
 	{"certificate has expired", func(s *site) { s.keyPair("client", s.authority, -1) }},
 	{"certificate expires soon", func(s *site) { s.keyPair("client", s.authority, 10) }},
 	{"no certificates", func(s *site) { s.write("ca.pem", "-----BEGIN NOTHING-----\n") }},
+	{"headers of traces are open to all", func(s *site) {
+		s.replace("documents:", "traces: {otlp_endpoint: \"https://collector.example.org\", headers_file: DIR/headers}\ndocuments:")
+		s.write("headers", "Authorization: Bearer s3cret")
+		s.mode("headers", 0o644)
+	}},
+	{"authority of traces has expired", func(s *site) {
+		s.replace("documents:", "traces: {otlp_endpoint: \"https://collector.example.org\", ca_file: DIR/client.crt}\ndocuments:")
+		s.without("cert_file:", "key_file:")
+		s.keyPair("client", s.authority, -1)
+	}},
 	{"documents are not there", func(s *site) { s.remove("documents") }},
 	{"collector's headers are not there", replaced("documents:",
 		"traces: {otlp_endpoint: \"https://collector.example.org:4318\", headers_file: DIR/headers}\ndocuments:")},
@@ -202,6 +238,17 @@ var mistakesWithBrokers = []mistake{
 			}
 			return new(net.Dialer).DialContext(ctx, network, address)
 		}
+	}},
+	{"announced on another machine", func(s *site) {
+		s.tls = nil
+		s.without("tls:", "enabled:", "ca_file:", "cert_file:", "key_file:")
+		s.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if address != s.brokers[0] {
+				s.t.Errorf("%s is dialed", address)
+			}
+			return new(net.Dialer).DialContext(ctx, network, address)
+		}
+		s.cluster = func(c *kfake.Cluster) { c.ControlKey(int16(kmsg.Metadata), s.elsewhere(c)) }
 	}},
 	{"no TLS", func(s *site) { s.without("tls:", "enabled:", "ca_file:", "cert_file:", "key_file:") }},
 	{"TLS for nothing", func(s *site) { s.tls = nil }},

@@ -76,6 +76,9 @@ func (c *Config) ofKnock(k kafka.Knock) words {
 	const address = "kafka.brokers"
 	ended := errors.Is(k.Err, io.EOF) || errors.Is(k.Err, io.ErrUnexpectedEOF) || errors.Is(k.Err, syscall.ECONNRESET) ||
 		errors.Is(k.Err, syscall.EPIPE)
+	if errors.Is(k.Err, errReadable) {
+		return words{errReadable.Error(), "set kafka.tls.enabled: true, or kafka.tls.plaintext: true if the network is closed"}
+	}
 	if k.OtherTLS && c.Kafka.TLS.Enabled {
 		return words{"this listener does not speak TLS", "give the port of one that does, or set kafka.tls.enabled: false"}
 	}

@@ -1,6 +1,10 @@
 package bridge
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
 	"strings"
 
 	"distributor-bridge/internal/distributor"
@@ -24,6 +28,9 @@ func (c *Config) kafkaConfig() (kafka.Config, error) {
 		cfg.SASL.Renew = secret("kafka.sasl.password_file", sasl.Password, sasl.PasswordFile, 0, c.Log).get
 	}
 	if !c.Kafka.TLS.Enabled {
+		if !c.Kafka.TLS.Plaintext {
+			cfg.Dial = onThisMachine(c.Dial)
+		}
 		return cfg, nil
 	}
 	files, err := c.Kafka.TLS.renewed(c.Log)
@@ -31,6 +38,23 @@ func (c *Config) kafkaConfig() (kafka.Config, error) {
 		cfg.TLS = files.get
 	}
 	return cfg, err
+}
+
+// errReadable is that a broker of the cluster, which only the cluster has named, cannot be reached without others on the way reading.
+var errReadable = errors.New("it is on another machine, and TLS is off: personal data could be read on the way")
+
+// onThisMachine dials brokers of this machine alone. Validate knows those of the configuration; the cluster names the others: behind a
+// tunnel, or a proxy, on localhost they can be anywhere.
+func onThisMachine(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+	if dial == nil {
+		dial = new(net.Dialer).DialContext // with the limits of those who dial
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		if remote(address) {
+			return nil, fmt.Errorf("broker %s: %w (kafka.tls.enabled, kafka.tls.plaintext)", address, errReadable)
+		}
+		return dial(ctx, network, address)
+	}
 }
 
 // groupConfig is the inbox group's configuration, without its topics.

@@ -123,7 +123,7 @@ func keyPair(key, certFile, keyFile string, log zerolog.Logger) *renewed[*tls.Ce
 		key: key + ".cert_file", every: reread, log: log,
 		files: []file{{key + ".cert_file", certFile}, {key + ".key_file", keyFile}},
 		parse: func(contents [][]byte) (*tls.Certificate, error) {
-			pair, err := tls.X509KeyPair(contents[0], contents[1])
+			pair, err := pairOf(contents[0], contents[1])
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", certFile, err)
 			}
@@ -162,7 +162,7 @@ func (t TLS) parse(contents [][]byte) (*tls.Config, error) {
 		contents = contents[1:]
 	}
 	if t.CertFile != "" {
-		pair, err := tls.X509KeyPair(contents[0], contents[1])
+		pair, err := pairOf(contents[0], contents[1])
 		if err != nil {
 			errs = append(errs, fmt.Errorf("tls.cert_file: %w", err))
 		}
@@ -186,11 +186,43 @@ func authorityPool(text []byte) (*x509.CertPool, error) {
 		pool.AddCert(cert)
 		n++
 	}
-	switch begun := bytes.Count(text, []byte("-----BEGIN CERTIFICATE-----")); {
-	case n == 0:
+	if err := whole(text, n); err != nil {
+		return nil, err
+	}
+	if n == 0 {
 		return nil, errors.New("no certificate in it")
-	case begun > n:
-		return nil, fmt.Errorf("%d certificates, of which %d are not whole", begun, begun-n)
 	}
 	return pool, nil
+}
+
+// pairOf takes a certificate, those of the authorities between after it, and its key. One of them that is cut off is an error:
+// tls.X509KeyPair would do without it.
+func pairOf(cert, key []byte) (tls.Certificate, error) {
+	pair, err := tls.X509KeyPair(cert, key)
+	if err == nil {
+		err = whole(cert, len(pair.Certificate))
+	}
+	return pair, err
+}
+
+// fits says why a certificate and its key cannot be used.
+func fits(certFile, keyFile string) error {
+	cert, err := os.ReadFile(certFile) //nolint:gosec // the operator names the file
+	if err != nil {
+		return err
+	}
+	key, err := os.ReadFile(keyFile) //nolint:gosec // as above
+	if err != nil {
+		return err
+	}
+	_, err = pairOf(cert, key)
+	return err
+}
+
+// whole says whether a file has more certificates than the n that could be read of it: one is being written.
+func whole(text []byte, n int) error {
+	if begun := bytes.Count(text, []byte("-----BEGIN CERTIFICATE-----")); begun > n {
+		return fmt.Errorf("%d certificates, of which %d are not whole", begun, begun-n)
+	}
+	return nil
 }

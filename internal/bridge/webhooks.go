@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	stdlog "log"
 	"net"
 	"net/http"
@@ -42,7 +43,7 @@ func (c *Config) checkWebhooks(p *config.Problems) {
 	if (w.CertFile == "") != (w.KeyFile == "") {
 		p.Add("webhooks.cert_file", "it and key_file are given together, or not at all")
 	} else if w.CertFile != "" {
-		if _, err := tls.LoadX509KeyPair(w.CertFile, w.KeyFile); err != nil {
+		if err := fits(w.CertFile, w.KeyFile); err != nil {
 			p.Add("webhooks.cert_file", "%v", err)
 		}
 	}
@@ -51,6 +52,21 @@ func (c *Config) checkWebhooks(p *config.Problems) {
 // longEnough gives the tokens that cannot be guessed.
 func longEnough(tokens []string) []string {
 	return slices.DeleteFunc(slices.Clone(tokens), func(t string) bool { return len(t) < leastToken })
+}
+
+func oneWord(text string) []string { return []string{text} }
+
+// strong takes from the file, too, only what cannot be guessed, be it one or several. What is too short may be half written.
+func strong(r *renewed[string], each func(string) []string) *renewed[string] {
+	parse := r.parse
+	r.parse = func(contents [][]byte) (string, error) {
+		text, err := parse(contents)
+		if given := each(text); err == nil && len(longEnough(given)) < len(given) {
+			err = fmt.Errorf("%s: want %d characters or more", r.key, leastToken)
+		}
+		return text, err
+	}
+	return r
 }
 
 // topicOfHints is where hints are passed on to all members.
@@ -71,11 +87,11 @@ func (b *Bridge) takeHints(ctx context.Context) (serve func(context.Context) err
 	}
 	cfg := webhook.Config{Write: b.topicOfHints().Write, Answered: b.hinted.answered, PerSecond: float64(w.PerSecond), Log: b.cfg.Log}
 	if w.Token != "" {
-		token := secret("webhooks.token_file", w.Token, w.TokenFile, reread, b.cfg.Log)
+		token := strong(secret("webhooks.token_file", w.Token, w.TokenFile, reread, b.cfg.Log), strings.Fields)
 		cfg.Tokens = func() []string { return longEnough(strings.Fields(token.get())) }
 	}
 	if w.ClientID != "" {
-		given := secret("webhooks.client_secret_file", w.ClientSecret, w.ClientSecretFile, reread, b.cfg.Log)
+		given := strong(secret("webhooks.client_secret_file", w.ClientSecret, w.ClientSecretFile, reread, b.cfg.Log), oneWord)
 		cfg.Client = &webhook.Client{ID: w.ClientID, Secret: given.get}
 	}
 	handler, err := webhook.New(cfg)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -109,7 +110,11 @@ func (c Config) Validate() error {
 		errs = append(errs, errors.New("brokers: at least one host:port is required"))
 	}
 	for _, b := range c.Brokers {
-		if host, port, err := net.SplitHostPort(b); err != nil || host == "" || port == "" {
+		host, port, err := net.SplitHostPort(b)
+		switch at := strings.LastIndexByte(b, '@'); {
+		case at >= 0: // before it may stand a password
+			errs = append(errs, fmt.Errorf("brokers: want host:port, and user and password in sasl, not beside %q", b[at+1:]))
+		case err != nil || host == "" || port == "" || strings.Contains(host, "/"):
 			errs = append(errs, fmt.Errorf("brokers: %q is not host:port", b))
 		}
 	}

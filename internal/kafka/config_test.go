@@ -25,13 +25,16 @@ import (
 func TestConfigNamesAllProblems(t *testing.T) {
 	t.Parallel()
 	_, err := kafka.New(kafka.Config{
-		Brokers: []string{"nohost", "127.0.0.1:9092"}, Topics: []string{""}, Timeout: -1,
+		Brokers: []string{"nohost", "127.0.0.1:9092", "SASL_SSL://u:hunter2@kafka:9092", "hunter2@kafka:9093"}, Topics: []string{""}, Timeout: -1,
 		SASL: kafka.SASL{Mechanism: "GSSAPI", User: "u"},
 	})
-	for _, want := range []string{`"nohost"`, "topics", "GSSAPI", "password", "timeout"} {
+	for _, want := range []string{`"nohost"`, `"kafka:9092"`, `"kafka:9093"`, "topics", "GSSAPI", "password", "timeout"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not named: %v", want, err)
 		}
+	}
+	if err != nil && strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("a password is told: %v", err)
 	}
 	if _, err := kafka.New(kafka.Config{}); err == nil {
 		t.Error("no brokers, no error")
@@ -108,8 +111,35 @@ func TestSecurity(t *testing.T) {
 	}
 }
 
-// certificate makes one for 127.0.0.1, and the pool that trusts it.
-func certificate(t *testing.T) (*tls.Config, *x509.CertPool) {
+// A certificate that is for another host, or is over, is refused by every connection, although its authority is trusted.
+func TestCertificateRefused(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		spoil func(*x509.Certificate)
+		want  string
+	}{
+		"another host": {func(c *x509.Certificate) { c.IPAddresses[0] = net.IPv4(127, 0, 0, 2) }, "not 127.0.0.1"},
+		"over":         {func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }, "expired"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, roots := certificate(t, c.spoil)
+			b := fake(t, broker.Config{Options: []kfake.Opt{kfake.TLS(server)}})
+			encrypt := func() *tls.Config { return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12} }
+			client, err := kafka.New(kafka.Config{Brokers: b.Addrs(), TLS: encrypt, Timeout: time.Second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(client.Close)
+			if _, err := client.Topics(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("want %q in: %v", c.want, err)
+			}
+		})
+	}
+}
+
+// certificate makes one for 127.0.0.1, spoilt if need be, and the pool that trusts it.
+func certificate(t *testing.T, spoil ...func(*x509.Certificate)) (*tls.Config, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -118,6 +148,9 @@ func certificate(t *testing.T) (*tls.Config, *x509.CertPool) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	for _, spoil := range spoil {
+		spoil(template)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {

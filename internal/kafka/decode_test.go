@@ -202,3 +202,18 @@ func TestInflated(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// So is one of more empty records than there is room for.
+func TestInflatedRecords(t *testing.T) {
+	t.Parallel()
+	const zstd = 4
+	empty := make([]Record, maxInflated/recordRoom+1)
+	b, err := readBatch(altered(t, encodeBatch(empty, time.UnixMilli(1e12), identity{7, 3}, 0)[sizePrefix:], 42, zstd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	if err = b.each(func(Record) bool { n++; return true }); err == nil || !strings.Contains(err.Error(), "offsets 42 to ") {
+		t.Errorf("after %d of %d records: %v", n, len(empty), err)
+	}
+}

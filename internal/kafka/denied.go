@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -37,7 +38,8 @@ func (e deniedError) Unwrap() error { return e.error }
 
 // Error ends with the command that permits it.
 func (e deniedError) Error() string {
-	command := []string{"kafka-acls.sh --add --allow-principal User:" + cmp.Or(e.user, "NAME"), "--operation " + e.right.operation}
+	user := Quoted("User:" + cmp.Or(e.user, "NAME"))
+	command := []string{"kafka-acls.sh --add --allow-principal " + user, "--operation " + e.right.operation}
 	name := e.right.name
 	switch e.right.resource {
 	case "cluster":
@@ -50,3 +52,13 @@ func (e deniedError) Error() string {
 	}
 	return fmt.Sprintf("%v: allow it with %s", e.error, strings.Join(command, " "))
 }
+
+// Quoted keeps a shell from reading more into a word than it says.
+func Quoted(word string) string {
+	if !slices.ContainsFunc([]byte(word), func(b byte) bool { return !strings.ContainsRune(plainCharacters, rune(b)) }) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+const plainCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-"

@@ -8,6 +8,7 @@ import (
 	"io"
 	"sync"
 	"time"
+	"unsafe"
 
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/compress"
@@ -79,17 +80,20 @@ func (b *logBatch) each(take func(Record) bool) error {
 			return fmt.Errorf("decompress a batch: %w", err)
 		}
 		if buffer.Len() > maxInflated {
-			return fmt.Errorf("offsets %d to %d: a batch of %d bytes is more than %d decompressed: it is not read, and nothing after it; "+
-				"set the group's offset past it if it may be left out", b.base, b.end-1, len(raw), maxInflated)
+			return b.bomb()
 		}
 		raw = buffer.Bytes()
 	}
 	c := cursor{b: raw}
 	var names []Header // of the record before: a topic's records have the same ones, as a rule
+	spent := 0
 	for range b.count {
 		r := b.record(&c, names)
 		if c.err != nil {
 			return c.err
+		}
+		if spent += recordRoom + headerRoom*len(r.Headers); spent > maxInflated {
+			return b.bomb()
 		}
 		names = r.Headers
 		if !take(r) {
@@ -97,6 +101,17 @@ func (b *logBatch) each(take func(Record) bool) error {
 		}
 	}
 	return nil
+}
+
+// What a record and a header take beside their bytes: millions of empty ones fit into what may be decompressed.
+const (
+	recordRoom = int(unsafe.Sizeof(Record{}))
+	headerRoom = int(unsafe.Sizeof(Header{}))
+)
+
+func (b *logBatch) bomb() error {
+	return fmt.Errorf("offsets %d to %d: a batch of %d bytes takes more than %d of memory: it is not read, and nothing after it; "+
+		"set the group's offset past it if it may be left out", b.base, b.end-1, len(b.records), maxInflated)
 }
 
 // record reads the next record. Key, value and headers' values are in one copy of it: with the batch's memory instead, one
@@ -114,7 +129,7 @@ func (b *logBatch) record(c *cursor, names []Header) Record {
 	r.Key, r.Value = body.bytes(), body.bytes()
 	const least = 2 // bytes of a header
 	n := body.varint()
-	if n < 0 || n > len(body.b)/least {
+	if n < 0 || n > min(len(body.b)/least, maxInflated/headerRoom) {
 		c.b, c.err = nil, errMalformed
 		return r
 	}
