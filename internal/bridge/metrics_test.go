@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -193,5 +195,24 @@ func TestEveryMetric(t *testing.T) {
 			t.Errorf("%d series", len(before))
 		}
 		m.stop()
+	})
+}
+
+// A bridge whose numbers another one of the same registry has already does not run, and leaves that one its numbers.
+func TestRegistryOfAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, p := newPipes(t, sandbox.Config{}), newProber(t)
+		w.cfg.Registry = prometheus.NewRegistry()
+		first := w.start(p.serves)
+		time.Sleep(time.Minute)
+		second := w.start()
+		<-second.done
+		if second.err == nil || !strings.Contains(second.err.Error(), "register the numbers") {
+			t.Errorf("the second ended with %v", second.err)
+		}
+		if n := value(p.scrape(), "ready"); n != 1 {
+			t.Errorf("ready is %v of the first, want 1", n)
+		}
+		first.stop()
 	})
 }
