@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -214,5 +215,33 @@ func TestRegistryOfAnother(t *testing.T) {
 			t.Errorf("ready is %v of the first, want 1", n)
 		}
 		first.stop()
+	})
+}
+
+// ungatherable is a collector with a bug.
+type ungatherable struct{}
+
+var brokenDesc = prometheus.NewDesc("broken", "Is.", nil, nil)
+
+func (ungatherable) Describe(ch chan<- *prometheus.Desc) { ch <- brokenDesc }
+func (ungatherable) Collect(ch chan<- prometheus.Metric) {
+	ch <- prometheus.NewInvalidMetric(brokenDesc, errors.New("it cannot be counted"))
+}
+
+// A number that cannot be gathered is told as what it is, not as a client's trouble, and costs no other number.
+func TestUngatherable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, p := newPipes(t, sandbox.Config{}), newProber(t)
+		w.cfg.Registry = prometheus.NewRegistry()
+		w.cfg.Registry.MustRegister(ungatherable{})
+		m := w.start(p.serves)
+		time.Sleep(time.Minute)
+		if n := value(p.scrape(), "ready"); n != 1 {
+			t.Errorf("ready is %v, want 1", n)
+		}
+		m.stop()
+		if log := w.log.String(); !strings.Contains(log, "ops: /metrics lacks numbers") || strings.Contains(log, "trouble with a client") {
+			t.Errorf("the log is %s", log)
+		}
 	})
 }
