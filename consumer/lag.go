@@ -20,7 +20,7 @@ const lookForLag = 30 * time.Second
 type lag struct {
 	told *prometheus.GaugeVec
 
-	mu   sync.Mutex                     // guards next
+	mu   sync.Mutex                     // guards next, and what is told of it
 	next map[kafka.TopicPartition]int64 // this member's partitions, and the first record of each that is not taken in
 }
 
@@ -42,7 +42,9 @@ func (l *lag) at(tp kafka.TopicPartition, next int64) {
 
 // took takes note of what a partition gave, and has still to give.
 func (l *lag) took(got kafka.Fetched) {
-	l.at(got.TopicPartition, got.Next)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.next[got.TopicPartition] = got.Next
 	if got.HighWatermark >= 0 {
 		l.tell(got.TopicPartition, got.HighWatermark-got.Next)
 	}
@@ -60,6 +62,16 @@ func (l *lag) forget() {
 	l.told.Reset()
 }
 
+// looked takes note of where a partition ended when it was asked; intake was at next before. If it has moved since, what it was told
+// itself is newer.
+func (l *lag) looked(tp kafka.TopicPartition, next, end int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.next[tp] == next {
+		l.tell(tp, end-next)
+	}
+}
+
 // watch asks where the topics end, until ctx ends.
 func (l *lag) watch(ctx context.Context, client *kafka.Client) {
 	for pause(ctx, lookForLag); ctx.Err() == nil; pause(ctx, lookForLag) {
@@ -74,7 +86,7 @@ func (l *lag) watch(ctx context.Context, client *kafka.Client) {
 				cancel()
 			}
 			if end, ok := ends[tp.Topic][tp.Partition]; ok {
-				l.tell(tp, end-offset)
+				l.looked(tp, offset, end)
 			}
 		}
 	}

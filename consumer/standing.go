@@ -25,7 +25,7 @@ type vitals struct {
 	restored bool
 	now      int       // number of the present generation
 	ending   time.Time // since when the present generation is to end; zero: it is not
-	round    time.Time // when its watchdog came round last; zero: it has none
+	round    time.Time // when its watchdog came round last; zero: it has none, or waits for brokers
 }
 
 // begin takes note of a generation. end is to be called when it is to end, by anybody and however late, and over when it has ended.
@@ -58,6 +58,13 @@ func (v *vitals) turn() {
 	if v.ending.IsZero() {
 		v.round = time.Now()
 	}
+}
+
+// still takes note that the watchdog waits for what may take as long as it takes: it is late for nothing until its next turn.
+func (v *vitals) still() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.round = time.Time{}
 }
 
 // all takes note that each partition of the generation has been taken over.

@@ -27,11 +27,12 @@ func (s *session) watch(ctx context.Context) {
 		s.ends(ctx)
 		now := time.Now()
 		for _, p := range s.owned() {
-			e.vitals.turn()
 			if p.failure() != nil {
 				continue // it is being given up
 			}
+			e.vitals.still() // it may write, and writing may take as long as the brokers are away
 			s.peek(ctx, p)
+			e.vitals.turn()
 			if since := p.longest(now); since > e.cfg.Stuck {
 				e.numbers.cured(becauseStuck, curePartition)
 				p.fail(fmt.Errorf("%w: %s", errStuck, since.Round(time.Second)))

@@ -159,7 +159,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	defer b.close()
 	stopping := context.AfterFunc(ctx, func() { b.progress.stopping.Store(true) })
 	defer stopping()
-	if err := b.ready(ctx); err != nil {
+	if err := b.ready(ctx); err != nil || ctx.Err() != nil { // stopped while it waited: nothing is begun
 		return err
 	}
 	b.progress.brokers.Store(true)

@@ -1,15 +1,18 @@
 package bridge_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -193,5 +196,52 @@ func TestEveryMetric(t *testing.T) {
 			t.Errorf("%d series", len(before))
 		}
 		m.stop()
+	})
+}
+
+// A bridge whose numbers another one of the same registry has already does not run, and leaves that one its numbers.
+func TestRegistryOfAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, p := newPipes(t, sandbox.Config{}), newProber(t)
+		w.cfg.Registry = prometheus.NewRegistry()
+		first := w.start(p.serves)
+		time.Sleep(time.Minute)
+		second := w.start()
+		<-second.done
+		if second.err == nil || !strings.Contains(second.err.Error(), "register the numbers") {
+			t.Errorf("the second ended with %v", second.err)
+		}
+		if n := value(p.scrape(), "ready"); n != 1 {
+			t.Errorf("ready is %v of the first, want 1", n)
+		}
+		first.stop()
+	})
+}
+
+// ungatherable is a collector with a bug.
+type ungatherable struct{}
+
+var brokenDesc = prometheus.NewDesc("broken", "Is.", nil, nil)
+
+func (ungatherable) Describe(ch chan<- *prometheus.Desc) { ch <- brokenDesc }
+func (ungatherable) Collect(ch chan<- prometheus.Metric) {
+	ch <- prometheus.NewInvalidMetric(brokenDesc, errors.New("it cannot be counted"))
+}
+
+// A number that cannot be gathered is told as what it is, not as a client's trouble, and costs no other number.
+func TestUngatherable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, p := newPipes(t, sandbox.Config{}), newProber(t)
+		w.cfg.Registry = prometheus.NewRegistry()
+		w.cfg.Registry.MustRegister(ungatherable{})
+		m := w.start(p.serves)
+		time.Sleep(time.Minute)
+		if n := value(p.scrape(), "ready"); n != 1 {
+			t.Errorf("ready is %v, want 1", n)
+		}
+		m.stop()
+		if log := w.log.String(); !strings.Contains(log, "ops: /metrics lacks numbers") || strings.Contains(log, "trouble with a client") {
+			t.Errorf("the log is %s", log)
+		}
 	})
 }

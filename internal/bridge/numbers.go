@@ -89,12 +89,16 @@ func one(is bool) float64 {
 func (b *Bridge) register() (unregister func(), err error) {
 	r := b.cfg.Registry
 	var errs []error
-	all := b.numbers()
-	for _, c := range all {
-		errs = append(errs, r.Register(c))
+	var ours []prometheus.Collector // what is refused is another bridge's, and Unregister would take that one out
+	for _, c := range b.numbers() {
+		err := r.Register(c)
+		if err == nil {
+			ours = append(ours, c)
+		}
+		errs = append(errs, err)
 	}
 	return func() {
-		for _, c := range all {
+		for _, c := range ours {
 			r.Unregister(c)
 		}
 	}, errors.Join(errs...)

@@ -55,17 +55,18 @@ func (b *Bridge) serveOps(ctx context.Context) (end func(), err error) {
 	}
 	line.Stringer("address", ln.Addr()).Bool("pprof", b.cfg.Ops.Pprof).
 		Msg("health and metrics are served to whoever can reach this address, profiles too if they are allowed")
-	strangers := stdlog.New(&strangers{log: b.cfg.Log, where: "ops"}, "", 0)
+	clients := stdlog.New(&strangers{log: b.cfg.Log, is: "ops: the server has trouble with a client"}, "", 0)
+	numbers := stdlog.New(&strangers{log: b.cfg.Log, is: "ops: /metrics lacks numbers that cannot be gathered: that is a bug"}, "", 0)
 	cfg := server.Config{
 		Handler: ops.New(ops.Config{
-			Stuck: b.pulse.Stuck, Missing: b.missing, Metrics: b.cfg.Registry, Pprof: b.cfg.Ops.Pprof, Log: strangers,
+			Stuck: b.pulse.Stuck, Missing: b.missing, Metrics: b.cfg.Registry, Pprof: b.cfg.Ops.Pprof, Log: numbers,
 		}),
 		Listen: b.listenOps, Answer: opsAnswer, End: opsEnd, Conns: 64,
 		Failed: func(err error, pause time.Duration) {
 			b.cfg.Log.Error().Err(err).Dur("pause_ms", pause).
 				Msg("health and metrics are not served: the bridge goes on, and listens anew")
 		},
-		Strangers: strangers,
+		Strangers: clients,
 	}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	looked, served := make(chan struct{}), make(chan struct{})

@@ -350,3 +350,20 @@ func TestOpsConfig(t *testing.T) {
 		}
 	}
 }
+
+// A member that is stopped while it waits for the brokers begins nothing any more: it does not open the webhooks' port for its end.
+func TestStopBeforeBrokers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, p := newPipes(t, sandbox.Config{}), newProber(t)
+		m := w.start(p.serves, func(cfg *bridge.Config) {
+			cfg.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("connection refused") }
+			cfg.Webhooks.Listen, cfg.Webhooks.Token = "127.0.0.1:8443", hintToken
+			cfg.WebhookListen = func(ctx context.Context, _, _ string) (net.Listener, error) {
+				t.Error("webhooks are listened for")
+				return nil, ctx.Err()
+			}
+		})
+		p.stays("brokers: they have not answered yet", 20*time.Second)
+		m.stop()
+	})
+}

@@ -13,8 +13,8 @@ import (
 // Anybody can make it write: a line a second is kept, and how many were not. What could be personal is left out: addresses, and
 // the value of a panic.
 type strangers struct {
-	log   zerolog.Logger
-	where string // webhooks or ops
+	log zerolog.Logger
+	is  string // what a line is about
 
 	mu     sync.Mutex // guards what follows
 	next   time.Time  // when a line may be kept
@@ -38,7 +38,7 @@ func (s *strangers) Write(line []byte) (int, error) {
 	s.next = now.Add(time.Second)
 	text := panicked.ReplaceAllString(string(line), "$1 a client\n$2")
 	text = address.ReplaceAllString(text, "$1 a client: ")
-	s.log.Warn().Str("said", strings.TrimSpace(text)).Int("more", s.missed).Msg(s.where + ": the server has trouble with a client")
+	s.log.Warn().Str("said", strings.TrimSpace(text)).Int("more", s.missed).Msg(s.is)
 	s.missed = 0
 	return len(line), nil
 }

@@ -123,7 +123,7 @@ func (b *Bridge) serveHints(ctx context.Context, ln net.Listener, handler http.H
 			b.cfg.Log.Error().Err(err).Dur("pause_ms", pause).
 				Msg("webhooks cannot be taken: the bridge goes on, and listens anew; until then changes are seen by polling")
 		},
-		Strangers: stdlog.New(&strangers{log: b.cfg.Log, where: "webhooks"}, "", 0),
+		Strangers: stdlog.New(&strangers{log: b.cfg.Log, is: "webhooks: the server has trouble with a client"}, "", 0),
 	}
 	if w := b.cfg.Webhooks; w.CertFile != "" {
 		pair := keyPair("webhooks", w.CertFile, w.KeyFile, b.cfg.Log)

@@ -82,8 +82,12 @@ func (s *Store) Control() *Control {
 // maps but not change them (Pause and Lift keep to that), and says whether there is anything to write. It may be called from
 // many goroutines. After an error the partition has to be given up.
 func (s *Store) SetControl(ctx context.Context, change func(*Control) bool) error {
-	s.controlling.Lock()
-	defer s.controlling.Unlock()
+	select {
+	case s.controlling <- struct{}{}:
+		defer func() { <-s.controlling }()
+	case <-ctx.Done():
+		return fmt.Errorf("write state %s/%d: wait for another write: %w", s.cfg.Topic, s.cfg.Partition, ctx.Err())
+	}
 	next := *s.Control()
 	if !change(&next) {
 		return nil

@@ -65,7 +65,7 @@ type Store struct {
 
 	memory *memory
 
-	controlling sync.Mutex // held while control is being written
+	controlling chan struct{} // capacity 1: full while control is being written, which may take as long as the brokers are away
 
 	mu      sync.RWMutex
 	proved  time.Time // when the last acknowledged write was sent
@@ -113,7 +113,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 }
 
 func newStore(cfg Config) *Store {
-	return &Store{cfg: cfg, memory: newMemory(cfg.Committed), claimant: nobody, control: NewControl()}
+	return &Store{
+		cfg: cfg, memory: newMemory(cfg.Committed), claimant: nobody, controlling: make(chan struct{}, 1), control: NewControl(),
+	}
 }
 
 // take reads before it claims: a claim tells the number of partitions, and a wrong one would stand in the way of the
