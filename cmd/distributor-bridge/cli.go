@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -123,11 +124,39 @@ type configured struct {
 	Config string `required:"" placeholder:"FILE" help:"Configuration, YAML."`
 }
 
-func (c configured) load(world surroundings) (bridge.Config, error) {
+func (c configured) load(world surroundings) (bridge.Config, error) { return c.without(world) }
+
+// loadDesk is load for what operators do: it uses the brokers alone, so that who gives a command needs no secret of the API, nor
+// the files of a member.
+func (c configured) loadDesk(world surroundings) (bridge.Config, error) {
+	return c.without(world, "api", "documents", "webhooks", "ops", "traces")
+}
+
+// without is load that minds no problem of these sections, which the command does not use. What they hold is as far as it is right.
+func (c configured) without(world surroundings, sections ...string) (bridge.Config, error) {
 	cfg := bridge.Default()
-	if err := config.Load(&cfg, c.Config, world.environ, envPrefix); err != nil {
+	if err := minded(config.Load(&cfg, c.Config, world.environ, envPrefix), sections); err != nil {
 		return bridge.Config{}, usageError{err}
 	}
 	cfg.Version = buildInfo().Version
 	return cfg, nil
+}
+
+// minded gives those of Load's problems that are not about these sections.
+func minded(err error, sections []string) error {
+	all, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return err
+	}
+	var left []error
+	for _, e := range all.Unwrap() {
+		var p config.Located
+		if errors.As(e, &p) {
+			if section, _, _ := strings.Cut(p.Key, "."); slices.Contains(sections, section) {
+				continue
+			}
+		}
+		left = append(left, e)
+	}
+	return errors.Join(left...)
 }

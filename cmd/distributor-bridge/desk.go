@@ -45,7 +45,7 @@ func (c reading) desk(ctx context.Context, world surroundings, do func(*replay.D
 
 // writing opens the desk for a command that writes, and lets do tell what was written.
 func (c configured) writing(ctx context.Context, world surroundings, do func(*replay.Desk) error) error {
-	cfg, err := c.load(world)
+	cfg, err := c.loadDesk(world)
 	if err != nil {
 		return err
 	}

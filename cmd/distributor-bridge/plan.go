@@ -67,7 +67,7 @@ func (c *planCommand) read(world surroundings) ([]byte, error) {
 
 // Run shows the plan.
 func (c *planCommand) Run(ctx context.Context, world surroundings) error {
-	cfg, err := c.load(world)
+	cfg, err := c.loadDesk(world)
 	if err != nil {
 		return err
 	}

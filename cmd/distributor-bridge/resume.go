@@ -66,7 +66,7 @@ use, wrong configuration or no such type, nothing was begun; 3 the type has not 
 
 // Run writes the command.
 func (c *resumeCommand) Run(ctx context.Context, world surroundings) error {
-	cfg, err := c.load(world)
+	cfg, err := c.loadDesk(world)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ mended. Upstream's topics are never created.`
 
 // Run shows the plan, and carries it out if that is wanted.
 func (c *createCommand) Run(ctx context.Context, world surroundings) error {
-	cfg, err := c.load(world)
+	cfg, err := c.loadDesk(world)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ const connecting = `kafka-acls.sh --bootstrap-server "$BROKERS" --command-config
 
 // Run prints the permissions.
 func (c *aclsCommand) Run(_ context.Context, world surroundings) error {
-	cfg, err := c.load(world)
+	cfg, err := c.loadDesk(world)
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ Exit codes: 0 all topics are there; 1 failed, or one is missing; 2 wrong use.`
 
 // Run shows them.
 func (c *topicsListCommand) Run(ctx context.Context, world surroundings) error {
-	cfg, err := c.load(world)
+	cfg, err := c.loadDesk(world)
 	if err != nil {
 		return err
 	}

@@ -268,3 +268,24 @@ func TestRulesAndDashboard(t *testing.T) {
 	}
 	t.Error("there is no dashboard")
 }
+
+// Go knows the container's limit, so that it collects in time, and the alert about it can fire.
+func TestMemoryLimit(t *testing.T) {
+	for _, c := range []struct{ change, want string }{
+		{`replicas: 2`, "460MiB"},
+		{`resources: {limits: {memory: 2Gi}}`, "1843MiB"},
+		{`resources: {limits: {memory: "600000000"}}`, ""},
+		{`env: [{name: GOMEMLIMIT, value: 300MiB}]`, "300MiB"},
+	} {
+		container := pods(t, manifests(t, values(t, "minimal", c.change)))["member"].Spec.Containers[0]
+		var got []string
+		for _, e := range container.Env {
+			if e.Name == "GOMEMLIMIT" {
+				got = append(got, e.Value)
+			}
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s: GOMEMLIMIT is %q, want %q", c.change, got, c.want)
+		}
+	}
+}

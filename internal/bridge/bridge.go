@@ -235,8 +235,8 @@ func (b *Bridge) close() {
 // report writes the one log line of an event, and tells whoever embeds the bridge. IDs only: no personal data.
 func (b *Bridge) report(r consumer.Report) {
 	level := zerolog.InfoLevel
-	if r.Stage == consumer.StageIntake && r.Error == nil {
-		level = zerolog.DebugLevel // the event's one line comes when it is done
+	if r.Stage == consumer.StageIntake && r.Error == nil || r.Stage == consumer.StageFollow && r.Verdict == outcome.Waiting {
+		level = zerolog.DebugLevel // the event's one line comes when it is done, a follow-up's when a look brings news
 	}
 	if r.Error != nil && r.Verdict != outcome.Done && r.Verdict != outcome.Waiting && r.Error.Reason != outcome.Paused {
 		level = zerolog.WarnLevel

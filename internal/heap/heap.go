@@ -22,11 +22,12 @@ const (
 	least = 50  // for a large heap
 )
 
-// Told says whether somebody has set, in the environment, how memory is to be used: that counts, then.
+// Told says whether somebody has set GOGC in the environment: that counts, then. GOMEMLIMIT goes with the room: near the limit Go
+// collects more often than either wants.
 func Told(environ []string) bool {
 	return slices.ContainsFunc(environ, func(set string) bool {
 		name, value, _ := strings.Cut(set, "=")
-		return value != "" && (name == "GOGC" || name == "GOMEMLIMIT")
+		return value != "" && name == "GOGC"
 	})
 }
 

@@ -55,7 +55,7 @@ func TestTold(t *testing.T) {
 		environ []string
 		want    bool
 	}{
-		{nil, false}, {[]string{"PATH=/bin", "GOGC="}, false}, {[]string{"GOGC=50"}, true}, {[]string{"A=b", "GOMEMLIMIT=200MiB"}, true},
+		{nil, false}, {[]string{"PATH=/bin", "GOGC="}, false}, {[]string{"GOGC=50"}, true}, {[]string{"A=b", "GOMEMLIMIT=200MiB"}, false},
 	} {
 		if got := heap.Told(c.environ); got != c.want {
 			t.Errorf("%q: %v", c.environ, got)

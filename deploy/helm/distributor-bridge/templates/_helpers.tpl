@@ -149,3 +149,17 @@ seccompProfile:
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
+
+{{- /* What the values say, and Go's memory limit by the container's, if that is so many Mi or Gi. */ -}}
+{{- define "distributor-bridge.environment" -}}
+{{- $all := .Values.env | default list -}}
+{{- $limit := dig "limits" "memory" "" .Values.resources | toString -}}
+{{- $set := false -}}
+{{- range $all }}{{ if eq .name "GOMEMLIMIT" }}{{ $set = true }}{{ end }}{{ end -}}
+{{- if and (not $set) (regexMatch "^[0-9]+[MG]i$" $limit) -}}
+{{- $mib := regexFind "^[0-9]+" $limit | int -}}
+{{- if hasSuffix "Gi" $limit }}{{ $mib = mul $mib 1024 }}{{ end -}}
+{{- $all = append $all (dict "name" "GOMEMLIMIT" "value" (printf "%dMiB" (div (mul $mib 9) 10))) -}}
+{{- end -}}
+{{- toYaml $all -}}
+{{- end -}}
