@@ -53,9 +53,6 @@ func (k *checkup) files(f *findings) {
 			authorities(f, ca)
 		}
 	}
-	if c.Traces.CAFile != "" {
-		authorities(f, namedFile{"traces.ca_file", c.Traces.CAFile})
-	}
 	keyPairFiles(f, namedFile{"kafka.tls.cert_file", t.CertFile}, namedFile{"kafka.tls.key_file", t.KeyFile})
 	keyPairFiles(f, namedFile{"webhooks.cert_file", c.Webhooks.CertFile}, namedFile{"webhooks.key_file", c.Webhooks.KeyFile})
 	k.webhooks(f)
