@@ -306,7 +306,8 @@ func TestTracesOfNoCollector(t *testing.T) {
 					}
 					return elapsed
 				}
-				if with, without := took(true), took(false); with > without {
+				// How writes gather depends on which came first, by a few milliseconds. A span that is waited for would cost seconds.
+				if with, without := took(true), took(false); with > without+100*time.Millisecond {
 					t.Errorf("20 events took %s, and %s without traces", with, without)
 				}
 			})
