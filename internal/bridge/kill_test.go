@@ -23,7 +23,7 @@ import (
 	"distributor-bridge/schemas"
 )
 
-var everyPoint = flag.Bool("every-point", false, "kill at every point in every mode, not at a sample of them, and let weeks be weeks")
+var everyPoint = flag.Bool("every-point", false, "kill at every point in every mode, not at a sample of them, and let weeks pass")
 
 // TestKilledAnywhere kills a bridge at each of its writes to Kafka and each of its calls of the API in turn, before the
 // write or call arrives and after it has had its effect but before its answer is seen, then starts another one. Whatever

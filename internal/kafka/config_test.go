@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -171,12 +172,20 @@ func certificate(t *testing.T, spoil ...func(*x509.Certificate)) (*tls.Config, *
 // TestNobodyListens: a question to brokers that are away ends by itself, with the reason.
 func TestNobodyListens(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	// A socket that is bound and does not listen: the port of a closed listener could be somebody else's by now.
+	bound, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
-	_ = l.Close()
+	t.Cleanup(func() { _ = syscall.Close(bound) })
+	if err := syscall.Bind(bound, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(bound)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
 	c, err := kafka.New(kafka.Config{Brokers: []string{address}, Timeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
