@@ -53,12 +53,12 @@ func TestTraceOverRestarts(t *testing.T) {
 				return k.dial(ctx, dial, network, address)
 			}
 		})
-		e := event("order", schemas.TypeOrderPaid, emitted, order("p1", "o1", 300))
+		e := event("order", schemas.TypeOrderPaid, emitted, order(tracedCustomer, "o1", 300))
 		e.TraceParent = traceparent(traceOfOrder, spanOfOrder, "01")
 		w.emit(e)
 		w.await("order event.waiting")
 		time.Sleep(time.Minute) // what was until now is at the collector
-		w.emit(event("person", schemas.TypeCustomerVerified, emitted, verified("p1")))
+		w.emit(event("person", schemas.TypeCustomerVerified, emitted, verified(tracedCustomer)))
 		<-k.dead
 		first.cancel()
 		<-first.done
@@ -125,7 +125,7 @@ func TestTraceInRepeatedResults(t *testing.T) {
 			k := &killer{at: at, after: true, dead: make(chan struct{})}
 			w.intercept(k.handler)
 			m := w.start(k.take)
-			e := event("person", schemas.TypeCustomerVerified, emitted, verified("p1"))
+			e := event("person", schemas.TypeCustomerVerified, emitted, verified(tracedCustomer))
 			e.TraceParent = traceparent(traceOfPerson, spanOfPerson, "01")
 			w.emit(e)
 			if at > 0 {
@@ -176,7 +176,7 @@ func TestTraceSampling(t *testing.T) {
 				spans := collect(w)
 				c.change(&w.cfg.Traces)
 				m := w.start()
-				e := event("person", schemas.TypeCustomerVerified, emitted, verified("p1"))
+				e := event("person", schemas.TypeCustomerVerified, emitted, verified(tracedCustomer))
 				e.TraceParent = c.parent
 				w.emit(e)
 				w.await("person wallet.created")
@@ -208,9 +208,9 @@ func TestTraceOfDeadLetters(t *testing.T) {
 		w := newPipes(t, sandbox.Config{})
 		spans := collect(w)
 		m := w.start()
-		e := event("order", schemas.TypeOrderPaid, emitted, order("p1", "o1", 300))
+		e := event("order", schemas.TypeOrderPaid, emitted, order(tracedCustomer, "o1", 300))
 		e.TraceParent = traceparent(traceOfOrder, spanOfOrder, "01")
-		unknown := order("p1", "o1", 300)
+		unknown := order(tracedCustomer, "o1", 300)
 		unknown.Offering = "nothing-we-know"
 		e.Data = event("order", schemas.TypeOrderPaid, emitted, unknown).Data
 		w.emit(e)
