@@ -97,7 +97,8 @@ func TestImages(t *testing.T) {
 		if c.Labels["org.opencontainers.image.version"] != "v1.2.3" || c.Labels["org.opencontainers.image.revision"] != "0123abc" {
 			t.Errorf("%q: labels are %v", target, c.Labels)
 		}
-		if c.Healthcheck == nil || !slices.Equal(c.Healthcheck.Test, []string{"CMD", "/distributor-bridge", "health"}) {
+		alive := []string{"CMD", "/distributor-bridge", "health", "--url", "http://127.0.0.1:9090/livez"}
+		if c.Healthcheck == nil || !slices.Equal(c.Healthcheck.Test, alive) {
 			t.Errorf("%q: the health check is %v", target, c.Healthcheck)
 		}
 	}
