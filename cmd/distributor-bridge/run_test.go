@@ -40,13 +40,18 @@ ops: {listen: ""}
 	return file
 }
 
+func createTopics(t *testing.T, file string) {
+	t.Helper()
+	if out, err := exec.Command(program, "topics", "create", "--yes", "--config", file).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
 // Stopped by a signal, the program ends in order, and says so: in JSON, without a secret.
 func TestRunUntilSignal(t *testing.T) {
 	t.Parallel()
 	file := settings(t)
-	if out, err := exec.Command(program, "topics", "create", "--yes", "--config", file).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	createTopics(t, file)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, "run", "--config", file)
@@ -101,9 +106,7 @@ func TestReadingInterrupted(t *testing.T) {
 func TestRunServesOps(t *testing.T) {
 	t.Parallel()
 	file := settings(t)
-	if out, err := exec.Command(program, "topics", "create", "--yes", "--config", file).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	createTopics(t, file)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, "run", "--config", file)

@@ -65,8 +65,8 @@ func TestImageIsBuiltFromItsContext(t *testing.T) {
 	}
 }
 
-// scratch copies the context into a folder, as an engine would send it.
-func scratch(t *testing.T) string {
+// dockerignore gives what an engine leaves out.
+func dockerignore(t *testing.T) *patternmatcher.PatternMatcher {
 	t.Helper()
 	patterns, err := ignorefile.ReadAll(bytes.NewReader(read(t, ".dockerignore")))
 	if err != nil {
@@ -76,8 +76,15 @@ func scratch(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return ignored
+}
+
+// scratch copies the context into a folder, as an engine would send it.
+func scratch(t *testing.T) string {
+	t.Helper()
+	ignored := dockerignore(t)
 	to := t.TempDir()
-	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -112,14 +119,7 @@ func scratch(t *testing.T) string {
 
 // Nothing is sent to an engine that no image is made of; secrets that lie about least of all.
 func TestContext(t *testing.T) {
-	patterns, err := ignorefile.ReadAll(bytes.NewReader(read(t, ".dockerignore")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ignored, err := patternmatcher.New(patterns)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ignored := dockerignore(t)
 	for path, want := range map[string]bool{
 		".git/config": true, "build/bin/distributor-bridge": true, "sandbox-data/secret": true, "config.yaml": true, "deploy/Dockerfile": true,
 		"cmd/distributor-bridge/cli_test.go": true, "cmd/distributor-bridge/testdata/help.txtar": true, ".env": true, "README.md": true,

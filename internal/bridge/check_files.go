@@ -5,7 +5,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -232,7 +231,7 @@ func (k *checkup) webhooks(f *findings) {
 	if w.Listen == "" {
 		return
 	}
-	if host, _, _ := net.SplitHostPort(w.Listen); w.CertFile == "" && host != "localhost" && !net.ParseIP(host).IsLoopback() {
+	if w.CertFile == "" && remote(w.Listen) {
 		f.warn("webhooks.listen", "give webhooks.cert_file and key_file, or let an ingress end TLS in front of it",
 			"%s takes hints without TLS: tokens can be read on their way", w.Listen)
 	}

@@ -169,7 +169,7 @@ func (c *Config) how(k *kafka.Knock) string {
 // brokers looks at what brokers can do, and at their limits.
 func (k *checkup) brokers(ctx context.Context, f *findings, client *kafka.Client) {
 	c := k.cfg
-	if c.Kafka.SASL.Mechanism == "PLAIN" && !c.Kafka.TLS.Enabled && !loopbackOnly(c.Kafka.Brokers) {
+	if c.Kafka.SASL.Mechanism == "PLAIN" && !c.Kafka.TLS.Enabled && slices.ContainsFunc(c.Kafka.Brokers, remote) {
 		f.warn("kafka.sasl.mechanism", "set kafka.tls.enabled: true, or use SCRAM-SHA-512", "PLAIN without TLS sends the password readably")
 	}
 	if err := client.CheckVersions(ctx); err != nil {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -276,16 +274,4 @@ func kept(settings map[string]string) string {
 	default:
 		return "kept for " + config.FormatDuration(keep)
 	}
-}
-
-// loopbackOnly says whether all addresses, host:port, are of this machine.
-func loopbackOnly(addresses []string) bool {
-	for _, address := range addresses {
-		host, _, _ := net.SplitHostPort(address)
-		addr, err := netip.ParseAddr(host)
-		if host != "localhost" && (err != nil || !addr.IsLoopback()) {
-			return false
-		}
-	}
-	return true
 }

@@ -149,16 +149,6 @@ func TestFloodStopsItself(t *testing.T) {
 		if doubles := w.api.Doubles(); len(doubles) > 0 {
 			t.Errorf("doubled effects: %v", doubles)
 		}
-		last := map[int]string{}
-		for _, id := range orderly.ended {
-			var n int
-			if _, err := fmt.Sscanf(id, "o%d", &n); err != nil {
-				continue
-			}
-			if id < last[n%customers] {
-				t.Errorf("%s ended after %s of the same customer", id, last[n%customers])
-			}
-			last[n%customers] = id
-		}
+		inOrder(t, orderly.ended, customers)
 	})
 }

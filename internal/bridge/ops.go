@@ -50,7 +50,7 @@ func (b *Bridge) serveOps(ctx context.Context) (end func(), err error) {
 		return nil, fmt.Errorf("%w; choose another address, or \"\" to serve neither health nor metrics", err)
 	}
 	line := b.cfg.Log.Info()
-	if host, _, _ := net.SplitHostPort(b.cfg.Ops.Listen); b.cfg.Ops.Pprof && host != "localhost" && !net.ParseIP(host).IsLoopback() {
+	if b.cfg.Ops.Pprof && remote(b.cfg.Ops.Listen) {
 		line = b.cfg.Log.Warn()
 	}
 	line.Stringer("address", ln.Addr()).Bool("pprof", b.cfg.Ops.Pprof).

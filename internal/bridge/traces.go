@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"os"
 	"regexp"
@@ -78,11 +77,6 @@ func (t Traces) checkEndpoint(p *config.Problems) {
 	case tells:
 		p.Add("traces.headers", "could be read on the way by http: use https, or take them out")
 	}
-}
-
-func loopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 var (

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"maps"
-	"net"
 	"net/url"
 	"regexp"
 	"slices"
@@ -30,12 +29,6 @@ func (c *Config) Validate() error {
 		zerolog.LevelDebugValue, zerolog.LevelInfoValue, zerolog.LevelWarnValue, zerolog.LevelErrorValue)
 	oneOf(&p, "log.format", c.Logging.Format, "auto", "json", "console")
 	return p.Err()
-}
-
-// remote says whether an address is on another machine. What is no address is said elsewhere.
-func remote(address string) bool {
-	_, _, err := net.SplitHostPort(address)
-	return err == nil && !loopbackOnly([]string{address})
 }
 
 // A consumer group's name may hold anything; what metrics, file names and people can do with is this.

@@ -98,7 +98,7 @@ func (b *Bridge) takeHints(ctx context.Context) (serve func(context.Context) err
 	if err != nil {
 		return nil, err
 	}
-	if host, _, _ := net.SplitHostPort(w.Listen); w.CertFile == "" && host != "localhost" && !net.ParseIP(host).IsLoopback() {
+	if w.CertFile == "" && remote(w.Listen) {
 		b.cfg.Log.Warn().Str("webhooks.listen", w.Listen).Msg("webhooks are taken without TLS: something in front of the bridge " +
 			"has to end it, or else set webhooks.cert_file and key_file: tokens can be read on their way")
 	}
