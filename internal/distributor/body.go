@@ -16,13 +16,19 @@ import (
 // A content makes a request's body, anew for each HTTP request.
 type content func(ctx context.Context) (*body, error)
 
-// body is a request's body. Its readers are of types from which net/http makes no GetBody, so that it cannot repeat
-// the request by itself.
+// body is a request's body.
 type body struct {
 	io.ReadCloser
 	contentType []string // the header's values
 	length      int64
-	failed      func() error // why the content could not be read, if it was not the API's fault
+	failed      func() error // of a document: why its content could not be read, if it was not the API's fault
+}
+
+// close is for a request that is not sent: one that is closes its body.
+func (b *body) close() {
+	if b != nil {
+		_ = b.Close()
+	}
 }
 
 // jsonBody gives v as JSON.

@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"sync"
 	"time"
@@ -21,6 +19,8 @@ type request struct {
 	ids  []string // for op's path, in its order
 	key  Key      // of a call with an effect
 	body content  // nil: none
+
+	document bool // the body is one, as of multipartBody
 }
 
 // do makes the call and decodes its answer into a. Every error is an *outcome.Error.
@@ -159,30 +159,55 @@ func (c *Client) exchange(ctx context.Context, end time.Time, r request, u *url.
 		}
 	}()
 
-	ctx, cancel := context.WithDeadline(ctx, end)
-	defer cancel()
-	gate := newGate(ctx, cancel)
-	req, sent, err := c.build(httptrace.WithClientTrace(ctx, &gate.trace), r, u, token)
+	limited := ctx
+	if r.document { // its source has to end with the call
+		var cancel context.CancelFunc
+		limited, cancel = context.WithDeadline(ctx, end)
+		defer cancel()
+	}
+	req, sent, err := c.build(limited, r, u, token)
 	if err != nil {
 		return 0, err
 	}
-	res, err := c.transport.RoundTrip(req)
-	if failure := sent.failure(); failure != nil && ctx.Err() == nil {
+	conn, err := c.wire.conn(ctx, end)
+	if err != nil {
+		sent.close()
+		return 0, outcome.Retry(outcome.ClassNotSent, false, ended(ctx, end, err))
+	}
+	if tooLate(ctx) {
+		sent.close()
+		c.wire.keep(conn)
+		return 0, outcome.Retry(outcome.ClassNotSent, false, errLate)
+	}
+	x := conn.begin(ctx, end)
+	defer x.finish()
+	res, err := x.send(req, sent) //nolint:bodyclose // its connection is: finish does it
+	if failure := sent.failure(); failure != nil && limited.Err() == nil {
 		// The request was never whole, so whatever the API made of it, it did not take the document. (Where the call's
-		// time was over first, or the gate shut, the content failed only for that.)
-		if err == nil {
-			_ = res.Body.Close()
-		}
+		// time was over first, the content failed only for that.)
 		return 0, failure
 	}
-	if err != nil {
-		return 0, gate.verdict(ctx, err)
+	switch {
+	case err == nil:
+		return res.StatusCode, c.read(ctx, x, r, res, a)
+	case x.isSent():
+		return 0, outcome.Retry(outcome.ClassNoAnswer, true, ended(ctx, end, err))
 	}
-	defer func() { _ = res.Body.Close() }()
-	return res.StatusCode, c.read(ctx, r, res, a)
+	return 0, outcome.Retry(outcome.ClassNotSent, false, ended(ctx, end, err))
 }
 
-// build makes the HTTP request. Its body is nil, or one that net/http cannot repeat.
+// ended gives the cause of a call without an answer: the end of its context or of its time, if that is what ended it.
+func ended(ctx context.Context, end time.Time, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case !time.Now().Before(end):
+		return context.DeadlineExceeded
+	}
+	return outcome.Cause(err)
+}
+
+// build makes the HTTP request.
 func (c *Client) build(ctx context.Context, r request, u *url.URL, token *grant) (*http.Request, *body, error) {
 	var b *body
 	if r.body != nil {
@@ -197,7 +222,7 @@ func (c *Client) build(ctx context.Context, r request, u *url.URL, token *grant)
 	if r.op.effect() {
 		header["X-Idempotency-Key"] = []string{r.key.String()}
 	}
-	req := (&http.Request{Method: r.op.method, URL: u, Host: u.Host, Header: header}).WithContext(ctx)
+	req := &http.Request{Method: r.op.method, URL: u, Host: u.Host, Header: header}
 	if b != nil {
 		header["Content-Type"] = b.contentType
 		req.Body, req.ContentLength = b.ReadCloser, b.length
@@ -243,17 +268,17 @@ func keepBuffer(b *bytes.Buffer) {
 }
 
 // read reads the answer, as far as it may be large, and classifies it.
-func (c *Client) read(ctx context.Context, r request, res *http.Response, a answer) error {
+func (c *Client) read(ctx context.Context, x *exchange, r request, res *http.Response, a answer) error {
 	buffer := answers.Get().(*bytes.Buffer)
 	defer keepBuffer(buffer)
-	_, err := buffer.ReadFrom(io.LimitReader(res.Body, c.cfg.MaxAnswerBytes+1))
+	err := x.read(res, buffer, c.cfg.MaxAnswerBytes)
 	b := buffer.Bytes() // of which neither a verdict nor a decoded answer keeps anything
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		// The status alone decides; what was read of the body can only say more.
 		return classify(r.op, res.StatusCode, res.Header, b)
 	}
 	if err != nil {
-		e := outcome.Retry(outcome.ClassNoAnswer, true, ended(ctx, err))
+		e := outcome.Retry(outcome.ClassNoAnswer, true, ended(ctx, x.end, err))
 		e.Status = res.StatusCode
 		return e
 	}

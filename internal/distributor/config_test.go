@@ -28,6 +28,7 @@ func TestValidate(t *testing.T) {
 		"query":             {func(c *distributor.Config) { c.BaseURL += "?GEHEIM" }, []string{"base_url: not of"}},
 		"no host":           {func(c *distributor.Config) { c.BaseURL = "https:///x" }, []string{"base_url: not of"}},
 		"no URL":            {func(c *distributor.Config) { c.BaseURL = "https://GEHEIM\n" }, []string{"base_url: not a URL"}},
+		"no ASCII":          {func(c *distributor.Config) { c.BaseURL = "https://bücher.example" }, []string{"base_url: the host"}},
 		"scheme":            {func(c *distributor.Config) { c.BaseURL = "ftp://demo.cashlink.de" }, []string{"base_url: neither"}},
 		"prefix":            {func(c *distributor.Config) { c.Prefix = "/v3" }, []string{"prefix:"}},
 		"older prefix":      {func(c *distributor.Config) { c.Prefix = "/v2" }, nil},

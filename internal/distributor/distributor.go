@@ -19,7 +19,7 @@ package distributor
 
 import (
 	"context"
-	"net/http"
+	"errors"
 	"net/url"
 	"strings"
 	"time"
@@ -58,7 +58,7 @@ type Client struct {
 	cfg       Config
 	root      *url.URL // BaseURL and Prefix, without a slash at the end
 	userAgent []string // the header's values
-	transport *http.Transport
+	wire      *wire
 	places    places
 	tokens    *tokens
 }
@@ -80,7 +80,7 @@ func New(cfg Config) (*Client, error) {
 		cfg:       cfg,
 		root:      root,
 		userAgent: []string{cfg.UserAgent},
-		transport: newTransport(cfg, cfg.MaxInFlight),
+		wire:      newWire(cfg, base),
 		places:    make(places, cfg.MaxInFlight),
 		tokens:    newTokens(cfg, base.JoinPath("oauth/token").String()),
 	}, nil
@@ -90,7 +90,7 @@ func New(cfg Config) (*Client, error) {
 // go on to their own end; a call made later gets no token.
 func (c *Client) Close() {
 	c.tokens.close()
-	c.transport.CloseIdleConnections()
+	c.wire.close()
 }
 
 // InFlight gives how many calls have a place among Config.MaxInFlight now: those that wait in Config.Before or for a token too.
@@ -113,3 +113,10 @@ type sendBeforeKey struct{}
 func SendBefore(ctx context.Context, t time.Time) context.Context {
 	return context.WithValue(ctx, sendBeforeKey{}, t)
 }
+
+func tooLate(ctx context.Context) bool {
+	before, ok := ctx.Value(sendBeforeKey{}).(time.Time)
+	return ok && !time.Now().Before(before)
+}
+
+var errLate = errors.New("too late to send")

@@ -68,7 +68,7 @@ func newTokens(cfg Config, url string) *tokens {
 		cfg: cfg,
 		url: url,
 		client: &http.Client{
-			Transport:     newTransport(cfg, 1), // of its own, so that calls that fill the pool cannot keep it waiting
+			Transport:     newTransport(cfg),
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		delay: backoff.NewExponentialBackOff(

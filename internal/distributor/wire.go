@@ -1,0 +1,300 @@
+package distributor
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+)
+
+// wire is the connections to the API. It speaks HTTP/1.1 only: with one request at a time on a connection it is known whether a
+// request got onto the wire, and an end of the connection is the end of one call, not of 64. Of calls there are no more at once than
+// places, so neither are there of connections.
+//
+// It writes and reads with net/http (Request.Write, ReadResponse), and does without its Transport: whoever makes a call writes the
+// request and reads the answer. So it is known whether a byte of the request was handed to the network, nothing is repeated
+// behind the caller's back, and no goroutine hands a request on to the next, which takes a third of a call's processor time.
+type wire struct {
+	addr  string // host and port
+	tls   *tls.Config
+	dial  func(ctx context.Context, network, addr string) (net.Conn, error)
+	limit Timeouts
+
+	mu     sync.Mutex // guards what follows
+	idle   []*conn    // the one used last is the last
+	sweep  *time.Timer
+	closed bool // what comes back is closed
+}
+
+// newWire makes no connection yet.
+func newWire(cfg Config, base *url.URL) *wire {
+	w := &wire{dial: cfg.dialer(), limit: cfg.Timeouts}
+	port := base.Port()
+	if base.Scheme == "https" {
+		w.tls = cfg.tls()
+		w.tls.ServerName = base.Hostname()
+	}
+	switch {
+	case port != "":
+	case w.tls != nil:
+		port = "443"
+	default:
+		port = "80"
+	}
+	w.addr = net.JoinHostPort(base.Hostname(), port)
+	w.sweep = time.AfterFunc(time.Hour, w.tidy)
+	w.sweep.Stop()
+	return w
+}
+
+// conn gives a connection that is free, or a new one, for an exchange until end.
+func (w *wire) conn(ctx context.Context, end time.Time) (*conn, error) {
+	for c := w.take(); c != nil; c = w.take() {
+		if time.Since(c.since) < w.limit.Idle && alive(c.raw) {
+			return c, nil
+		}
+		_ = c.Close()
+	}
+	return w.connect(ctx, end)
+}
+
+func (w *wire) take() *conn {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := len(w.idle) - 1
+	if n < 0 {
+		return nil
+	}
+	c := w.idle[n]
+	w.idle[n] = nil
+	w.idle = w.idle[:n]
+	return c
+}
+
+func (w *wire) connect(ctx context.Context, end time.Time) (*conn, error) {
+	limited, cancel := context.WithDeadline(ctx, earlier(end, time.Now().Add(w.limit.Dial)))
+	defer cancel()
+	raw, err := w.dial(limited, "tcp", w.addr)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{Conn: raw, raw: raw, wire: w}
+	if w.tls != nil {
+		shaking, done := context.WithDeadline(ctx, earlier(end, time.Now().Add(w.limit.TLS)))
+		defer done()
+		secure := tls.Client(raw, w.tls)
+		if err := secure.HandshakeContext(shaking); err != nil {
+			_ = raw.Close()
+			return nil, err
+		}
+		c.Conn = secure
+	}
+	c.in, c.out = bufio.NewReader(c), bufio.NewWriter(c)
+	return c, nil
+}
+
+// keep takes a connection back that can be used again.
+func (w *wire) keep(c *conn) {
+	c.since = time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		_ = c.Close()
+		return
+	}
+	w.idle = append(w.idle, c)
+	if len(w.idle) == 1 {
+		w.sweep.Reset(w.limit.Idle)
+	}
+}
+
+// tidy closes the connections that were idle for too long.
+func (w *wire) tidy() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	old := slices.IndexFunc(w.idle, func(c *conn) bool { return time.Since(c.since) < w.limit.Idle })
+	if old < 0 {
+		old = len(w.idle)
+	}
+	for _, c := range w.idle[:old] {
+		_ = c.Close()
+	}
+	if w.idle = slices.Delete(w.idle, 0, old); len(w.idle) > 0 {
+		w.sweep.Reset(time.Until(w.idle[0].since.Add(w.limit.Idle)))
+	}
+}
+
+// close closes the connections that are idle, and each other one when its exchange has ended.
+func (w *wire) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	w.sweep.Stop()
+	for _, c := range w.idle {
+		_ = c.Close()
+	}
+	w.idle = nil
+}
+
+// conn is one connection. It belongs to one exchange at a time.
+type conn struct {
+	net.Conn
+	raw  net.Conn // below TLS
+	wire *wire
+	in   *bufio.Reader
+	out  *bufio.Writer
+	left int64 // how much more may be read
+
+	since time.Time // when it became idle
+}
+
+const (
+	// mostHeader limits an answer's header.
+	mostHeader = 64 << 10
+	// mostInterim is how many answers may come before the one that counts (100 Continue and the like).
+	mostInterim = 5
+	// grace is how long the answer is waited for of a server that takes no more of a request: it may have answered before.
+	grace = time.Second
+)
+
+var errHeader = errors.New("the answer's header is too large")
+
+// Read is for in.
+func (c *conn) Read(b []byte) (int, error) {
+	if c.left <= 0 {
+		return 0, errHeader
+	}
+	n, err := c.Conn.Read(b[:min(int64(len(b)), c.left)])
+	c.left -= int64(n)
+	return n, err
+}
+
+// exchange is one request and its answer.
+type exchange struct {
+	*conn
+	end      time.Time
+	watching func() bool // ends that the connection is closed when the caller's context ends
+
+	mu       sync.Mutex // for a document, which is written while the answer is read; guards what follows
+	sent     bool       // a byte of the request was handed to the network: the call may have had its effect
+	written  bool       // all of it was
+	answered bool       // the answer's header has come
+	whole    bool       // all of the answer has been read
+}
+
+// begin begins an exchange on a connection. It has to be ended.
+func (c *conn) begin(ctx context.Context, end time.Time) *exchange {
+	c.left = mostHeader
+	_ = c.SetDeadline(end)
+	x := &exchange{conn: c, end: end}
+	x.watching = context.AfterFunc(ctx, func() { _ = c.Close() })
+	c.out.Reset(x)
+	return x
+}
+
+// Write is for out.
+func (x *exchange) Write(b []byte) (int, error) {
+	n, err := x.Conn.Write(b)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.sent = x.sent || n > 0
+	return n, err
+}
+
+// finish gives the connection back, if nothing of the exchange is left on it, else closes it.
+func (x *exchange) finish() {
+	x.mu.Lock()
+	clean := x.written && x.whole && x.in.Buffered() == 0
+	x.mu.Unlock()
+	if x.watching() && clean {
+		x.wire.keep(x.conn)
+		return
+	}
+	_ = x.Close()
+}
+
+// isSent says whether the call may have had its effect.
+func (x *exchange) isSent() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.sent
+}
+
+// send sends a request, and gives the answer, of which the header has been read. A document is written meanwhile: a server may
+// answer before it has read it all.
+func (x *exchange) send(req *http.Request, b *body) (*http.Response, error) {
+	if b != nil && b.failed != nil {
+		go func() { _ = x.write(req, b) }() // ends with the connection or, where that is the document's, with the call's context
+	} else if err := x.write(req, b); err != nil {
+		return nil, err
+	}
+	res, err := x.header(req)
+	if err != nil {
+		return nil, err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.answered, x.left = true, math.MaxInt64
+	if res.ContentLength < 0 || res.ContentLength > int64(x.in.Buffered()) {
+		_ = x.SetReadDeadline(x.end)
+	}
+	return res, nil
+}
+
+// header reads the header of the answer that counts.
+func (x *exchange) header(req *http.Request) (*http.Response, error) {
+	for range mostInterim {
+		res, err := http.ReadResponse(x.in, req)
+		if err != nil || res.StatusCode >= 200 || res.StatusCode == http.StatusSwitchingProtocols {
+			return res, err
+		}
+	}
+	return nil, errInterim
+}
+
+var errInterim = errors.New("no answer after so many interim ones")
+
+// write writes the request, and then limits how long the answer may take to begin.
+func (x *exchange) write(req *http.Request, b *body) error {
+	err := req.Write(x.out)
+	if err == nil {
+		err = x.out.Flush()
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.written = err == nil
+	switch {
+	case x.answered:
+	case b.failure() != nil: // the server has to see that the request does not go on
+		_ = x.Close()
+	case err == nil:
+		_ = x.SetReadDeadline(earlier(x.end, time.Now().Add(x.wire.limit.FirstByte)))
+	default:
+		_ = x.SetReadDeadline(earlier(x.end, time.Now().Add(grace)))
+	}
+	return err
+}
+
+// read reads the answer's body into a buffer, up to most bytes and one more. What it gives is io's.
+func (x *exchange) read(res *http.Response, into io.ReaderFrom, most int64) error {
+	n, err := into.ReadFrom(io.LimitReader(res.Body, most+1))
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.whole = err == nil && n <= most && !res.Close
+	return err
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
