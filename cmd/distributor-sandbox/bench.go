@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/google/uuid"
 
 	"distributor-bridge/internal/bridge"
-	"distributor-bridge/internal/broker"
 	"distributor-bridge/internal/kafka"
 	"distributor-bridge/internal/sandbox"
 )
@@ -21,6 +19,7 @@ import (
 type BenchCmd struct {
 	Events     int           `default:"20000" placeholder:"N" help:"Events to be done, each with one call; 60000 or more for numbers to be quoted (default ${default})."`
 	Runs       int           `default:"1" placeholder:"N" help:"Measure so many times, and tell medians; 3 for numbers to be quoted (default ${default})."`
+	WarmUp     int           `placeholder:"N" help:"Runs before these that do not count, on the same broker: an Apache Kafka that has just started takes the processor to compile itself; 2 for numbers to be quoted (default 0)."`
 	Customers  int           `default:"2000" placeholder:"N" help:"Customers that they are of (default ${default})."`
 	Skew       float64       `placeholder:"S" help:"Some customers have more events than others: Zipf's law with this exponent, above 1. Default: all alike."`
 	Partitions int           `default:"8" placeholder:"N" help:"Partitions of each topic (default ${default})."`
@@ -47,9 +46,10 @@ type benchCommands struct {
 // Help is the rest of the command's help.
 func (BenchCmd) Help() string {
 	return `The broker, the API and the bridge run as processes of their own, on this machine. The broker is in memory, where it keeps
-all records, or a real Apache Kafka (--libs; for a million events), or any that KAFKA_BROKERS names (topics named bench-* are
-left there). The API answers from memory after a fixed latency, to the nearest millisecond from 5 ms on, and sees for itself how
-many calls were in flight, whether the order was kept, and that no effect came twice.
+all records, another for each run; or a real Apache Kafka (--libs; for a million events), one for all runs; or any that
+KAFKA_BROKERS names (topics named bench-* are left there). The API answers from memory after a fixed latency, to the nearest
+millisecond from 5 ms on, and sees for itself how many calls were in flight, whether the order was kept, and that no effect
+came twice.
 
 How it is measured:
   1 customers are linked, through a bridge of their own: none of it counts
@@ -88,6 +88,9 @@ func (c *BenchCmd) Validate() error {
 	positive("partitions", c.Partitions)
 	positive("in-flight", c.InFlight)
 	positive("runs", c.Runs)
+	if c.WarmUp < 0 {
+		errs = append(errs, errors.New("--warm-up: want at least 0"))
+	}
 	if c.Pairs < 0 || c.Pairs > 0 && (!c.BlockedCustomer || c.Runs > 1) {
 		errs = append(errs, errors.New("--pairs: want it with --blocked-customer, and without --runs"))
 	}
@@ -127,15 +130,24 @@ const (
 // Run measures, and tells.
 func (c *BenchCmd) Run(ctx context.Context, t terminal) error {
 	var runs []benchReport
-	for _, one := range c.plan() {
-		r, err := one.once(ctx, t)
+	shared, err := c.sharedBroker(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer shared.stop()
+	for i, one := range c.plan() {
+		r, err := one.once(ctx, t, shared)
 		if ctx.Err() != nil {
 			return errors.New("interrupted")
 		}
 		if err != nil {
 			return err
 		}
-		runs = append(runs, r)
+		if i >= c.WarmUp {
+			runs = append(runs, r)
+		} else if err := r.verdict(); err != nil { // what holds always holds then, too
+			return err
+		}
 	}
 	s := summarize(c, runs)
 	if err := s.tell(t, c.JSON); err != nil {
@@ -144,13 +156,13 @@ func (c *BenchCmd) Run(ctx context.Context, t terminal) error {
 	return s.verdict()
 }
 
-// plan gives what is to be run. In a pair it is without and with the blocked customer, in the next one the other way round:
-// a machine that gets slower, or faster, shall not count.
+// plan gives what is to be run, those runs first that do not count. In a pair it is without and with the blocked customer, in the
+// next one the other way round: a machine that gets slower, or faster, shall not count.
 func (c *BenchCmd) plan() []BenchCmd {
+	runs := slices.Repeat([]BenchCmd{*c}, c.WarmUp)
 	if c.Pairs == 0 {
-		return slices.Repeat([]BenchCmd{*c}, c.Runs)
+		return append(runs, slices.Repeat([]BenchCmd{*c}, c.Runs)...)
 	}
-	var runs []BenchCmd
 	for p := range c.Pairs {
 		pair := []BenchCmd{*c, *c}
 		pair[p%2].BlockedCustomer = false
@@ -159,13 +171,22 @@ func (c *BenchCmd) plan() []BenchCmd {
 	return runs
 }
 
-// once does one run.
-func (c *BenchCmd) once(ctx context.Context, t terminal) (benchReport, error) {
+// once does one run, on a broker of its own unless it is given one.
+func (c *BenchCmd) once(ctx context.Context, t terminal, on *benchBroker) (benchReport, error) {
+	if on == nil {
+		own, err := ownBroker(ctx, t)
+		if err != nil {
+			return benchReport{}, err
+		}
+		defer own.stop()
+		on = own
+	}
 	load, err := newWorkload(c)
 	if err != nil {
 		return benchReport{}, err
 	}
-	b := &bench{cmd: c, t: t, prefix: "bench-" + uuid.NewString()[:8] + ".", load: load, report: newBenchReport(c)}
+	b := &bench{cmd: c, t: t, prefix: "bench-" + uuid.NewString()[:8] + ".", load: load, report: newBenchReport(c), brokers: on.addrs}
+	b.report.Broker = on.kind
 	err = b.run(ctx)
 	return b.report, err
 }
@@ -176,11 +197,6 @@ func (b *bench) run(ctx context.Context) error {
 		return err
 	}
 	defer api.stop()
-	kept, err := b.startBroker(ctx)
-	if err != nil {
-		return err
-	}
-	defer kept.stop()
 	b.client, err = kafka.New(kafka.Config{Brokers: b.brokers, ClientID: "distributor-sandbox"})
 	if err != nil {
 		return err
@@ -219,35 +235,6 @@ func (b *bench) startAPI(ctx context.Context) (*child, error) {
 	}
 	b.api = "http://" + hello.Addrs[0]
 	return api, nil
-}
-
-// startBroker gives nil if the broker is not ours to start.
-func (b *bench) startBroker(ctx context.Context) (*child, error) {
-	args := []string{"bench-broker"}
-	env := b.t.env(broker.EnvBrokers)
-	switch {
-	case b.cmd.Libs != "":
-		libs, err := filepath.Abs(b.cmd.Libs)
-		if err != nil {
-			return nil, err
-		}
-		if jars, err := filepath.Glob(filepath.Join(libs, "*.jar")); err != nil || len(jars) == 0 {
-			return nil, fmt.Errorf("--libs: no jars in %s (make test-kafka fetches them)", b.cmd.Libs)
-		}
-		args = append(args, "--libs", libs)
-		b.report.Broker = "apache"
-	case env != "":
-		b.brokers, b.report.Broker = strings.Split(env, ","), "external"
-		return nil, nil
-	default:
-		b.report.Broker = "in-process"
-	}
-	kept, hello, err := startChild(ctx, b.t, args...)
-	if err != nil {
-		return nil, err
-	}
-	b.brokers = hello.Addrs
-	return kept, nil
 }
 
 // startBridge starts a bridge, with more arguments.

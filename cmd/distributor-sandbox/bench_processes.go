@@ -13,52 +13,9 @@ import (
 	"github.com/rs/zerolog"
 
 	"distributor-bridge/internal/bridge"
-	"distributor-bridge/internal/broker"
 	"distributor-bridge/internal/heap"
 	"distributor-bridge/internal/sandbox"
 )
-
-// benchBrokerCmd is the broker's process.
-type benchBrokerCmd struct {
-	Libs string
-}
-
-// Run serves until the parent ends it.
-func (c *benchBrokerCmd) Run(ctx context.Context, t terminal) error {
-	ctx, cancel := obey(ctx, os.Stdin, func(string) {})
-	defer cancel()
-	dir, err := os.MkdirTemp("", "distributor-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir) //nolint:errcheck // it is in the system's temporary folder
-	b, err := c.start(ctx, dir)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	if err := say(t.stdout, hello{Addrs: b.Addrs()}); err != nil {
-		return err
-	}
-	<-ctx.Done()
-	return nil
-}
-
-// brokerProcess is what a broker of either kind can do here.
-type brokerProcess interface {
-	Addrs() []string
-	Close()
-}
-
-// start starts the broker; a real one keeps its data in dir.
-func (c *benchBrokerCmd) start(ctx context.Context, dir string) (brokerProcess, error) {
-	if c.Libs == "" {
-		return broker.Start(broker.Config{})
-	}
-	ctx, stop := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("no answer within %s", startLimit))
-	defer stop()
-	return broker.Apache(ctx, broker.ApacheConfig{Libs: c.Libs, Dir: dir})
-}
 
 // benchAPICmd is the API's process.
 type benchAPICmd struct {

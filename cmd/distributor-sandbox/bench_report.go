@@ -42,6 +42,7 @@ type benchReport struct {
 	ShareOfOrderLimit float64 `json:"share_of_order_limit,omitempty"`
 
 	Broker          string  `json:"broker"` // in-process, apache or external
+	WarmUp          int     `json:"warm_up"`
 	Events          int     `json:"events"`
 	Customers       int     `json:"customers"`
 	Skew            float64 `json:"skew"`
@@ -53,7 +54,7 @@ type benchReport struct {
 
 func newBenchReport(c *BenchCmd) benchReport {
 	return benchReport{
-		Events: c.Events, Customers: c.Customers, Skew: c.Skew, Partitions: c.Partitions, InFlight: c.InFlight,
+		WarmUp: c.WarmUp, Events: c.Events, Customers: c.Customers, Skew: c.Skew, Partitions: c.Partitions, InFlight: c.InFlight,
 		LatencyMS: ms(c.Latency), BlockedCustomer: c.BlockedCustomer,
 	}
 }

@@ -106,6 +106,9 @@ func (s *benchSummary) tell(t terminal, asJSON bool) error {
 	if len(s.Spread) > 0 {
 		row("runs", "%d: medians (least to most)", len(s.Runs))
 	}
+	if r.WarmUp > 0 {
+		row("warm-up", "%d runs before, which do not count", r.WarmUp)
+	}
 	row("API", "%d calls in flight allowed, %.0f ms each; it saw %.1f on average, %.0f at most",
 		r.InFlight, r.LatencyMS, r.MeanInFlight, r.MostInFlight)
 	row("events/s", "%.0f%s", r.EventsPerSecond, s.spread("events_per_second", "%.0f"))

@@ -154,6 +154,7 @@ func TestBenchOptions(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"--runs", "0"}, {"--pairs", "2"}, {"--pairs", "2", "--blocked-customer", "--runs", "2"}, {"--skew", "1"},
+		{"--warm-up", "-1"},
 	} {
 		if err := run(t.Context(), append([]string{"bench"}, args...), nil, io.Discard, io.Discard); err == nil {
 			t.Errorf("%v: it runs", args)
@@ -171,8 +172,8 @@ func TestBenchPlan(t *testing.T) {
 	if want := []bool{false, true, true, false, false, true}; !slices.Equal(blocked, want) {
 		t.Errorf("%v, want %v", blocked, want)
 	}
-	if n := len((&BenchCmd{Runs: 3}).plan()); n != 3 {
-		t.Errorf("%d runs, want 3", n)
+	if n := len((&BenchCmd{Runs: 3, WarmUp: 2}).plan()); n != 5 {
+		t.Errorf("%d runs, want 5", n)
 	}
 }
 
