@@ -19,7 +19,7 @@ import (
 type BenchCmd struct {
 	Events     int           `default:"20000" placeholder:"N" help:"Events to be done, each with one call; 60000 or more for numbers to be quoted (default ${default})."`
 	Runs       int           `default:"1" placeholder:"N" help:"Measure so many times, and tell medians; 3 for numbers to be quoted (default ${default})."`
-	WarmUp     int           `placeholder:"N" help:"Runs before these that do not count, on the same broker: an Apache Kafka that has just started takes the processor to compile itself; 2 for numbers to be quoted (default 0)."`
+	WarmUp     int           `placeholder:"N" help:"Runs before these that do not count. With --libs they are on the same broker, which takes the processor to compile itself when it has just started; 3 for numbers to be quoted (default 0)."`
 	Customers  int           `default:"2000" placeholder:"N" help:"Customers that they are of (default ${default})."`
 	Skew       float64       `placeholder:"S" help:"Some customers have more events than others: Zipf's law with this exponent, above 1. Default: all alike."`
 	Partitions int           `default:"8" placeholder:"N" help:"Partitions of each topic (default ${default})."`
@@ -131,6 +131,9 @@ const (
 func (c *BenchCmd) Run(ctx context.Context, t terminal) error {
 	var runs []benchReport
 	shared, err := c.sharedBroker(ctx, t)
+	if ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -19,16 +20,33 @@ type content func(ctx context.Context) (*body, error)
 // body is a request's body.
 type body struct {
 	io.ReadCloser
-	contentType []string // the header's values
+	contentType string
 	length      int64
 	failed      func() error // of a document: why its content could not be read, if it was not the API's fault
 }
 
-// close is for a request that is not sent: one that is closes its body.
+// streams says whether the body is a document: it may be large, and slow to come.
+func (b *body) streams() bool { return b != nil && b.failed != nil }
+
+// close has to be called once, whether the body was written or not.
 func (b *body) close() {
 	if b != nil {
 		_ = b.Close()
 	}
+}
+
+var errLength = errors.New("the body has another length than the header says")
+
+// writeTo writes the body, if there is one.
+func (b *body) writeTo(w io.Writer) error {
+	if b == nil {
+		return nil
+	}
+	n, err := io.Copy(w, b)
+	if err == nil && n != b.length {
+		err = errLength
+	}
+	return err
 }
 
 // jsonBody gives v as JSON.
@@ -40,7 +58,7 @@ func jsonBody(v any) content {
 		}
 		return &body{
 			ReadCloser:  io.NopCloser(bytes.NewReader(b)),
-			contentType: sendsJSON,
+			contentType: "application/json",
 			length:      int64(len(b)),
 		}, nil
 	}
@@ -78,7 +96,7 @@ func multipartBody(key Key, d Document) content {
 		exact := &exactReader{r: file, left: d.Size}
 		return &body{
 			ReadCloser:  readCloser{io.MultiReader(bytes.NewReader(head), exact, bytes.NewReader(tail)), file},
-			contentType: []string{w.FormDataContentType()},
+			contentType: w.FormDataContentType(),
 			length:      int64(len(head)) + d.Size + int64(len(tail)),
 			failed:      exact.failed,
 		}, nil
@@ -104,7 +122,7 @@ type exactReader struct {
 	r    io.Reader
 	left int64
 
-	mu  sync.Mutex // net/http may read on while the call ends
+	mu  sync.Mutex // the document may be read on while the call ends
 	err error      // why the content could not be read
 }
 

@@ -2,11 +2,12 @@ package distributor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
@@ -25,14 +26,14 @@ type request struct {
 
 // do makes the call and decodes its answer into a. Every error is an *outcome.Error.
 func (c *Client) do(ctx context.Context, r request, a answer) error {
-	u, err := r.op.locate(c.root, r.ids)
+	path, err := r.op.locate(c.path, r.ids)
 	if err != nil {
 		return fault(r.op, err)
 	}
 	if r.op.effect() && r.key.IsZero() {
 		return fault(r.op, errNoKey)
 	}
-	verdict, tried := c.call(ctx, r, u, a)
+	verdict, tried := c.call(ctx, r, path, a)
 	if verdict != nil {
 		verdict = about(r.op, verdict)
 	}
@@ -49,7 +50,7 @@ func (c *Client) do(ctx context.Context, r request, a answer) error {
 //
 // A 401 is the one case in which the request is sent twice: it says that the call was refused for its token before
 // anything came of it, and a token may end early.
-func (c *Client) call(ctx context.Context, r request, u *url.URL, a answer) (verdict *outcome.Error, tried bool) {
+func (c *Client) call(ctx context.Context, r request, path string, a answer) (verdict *outcome.Error, tried bool) {
 	end := time.Now().Add(c.cfg.Timeouts.Call)
 	if err := c.places.enter(ctx, end); err != nil {
 		return outcome.Of(err), false
@@ -65,7 +66,7 @@ func (c *Client) call(ctx context.Context, r request, u *url.URL, a answer) (ver
 		if err != nil {
 			return outcome.Of(err), !errors.Is(err, errClosed)
 		}
-		status, err := c.exchange(ctx, end, r, u, token, a)
+		status, err := c.exchange(ctx, end, r, path, token, a)
 		if status == http.StatusUnauthorized {
 			c.tokens.drop(token)
 			if !again {
@@ -95,8 +96,8 @@ func (c *Client) before(ctx context.Context) (waited time.Duration, err error) {
 	return time.Since(now), nil
 }
 
-// places are those of the calls in flight: as many as there are connections, so that one that Before has let go is not kept
-// waiting for a connection, and sent when it may not be any more.
+// places are those of the calls in flight. Each has a connection, be it a new one (wire relies on that there are no more), so that a
+// call that Before has let go is not kept waiting for one, and sent when it may not be any more.
 type places chan struct{}
 
 // enter waits for a place until end.
@@ -141,7 +142,7 @@ func about(op operation, verdict *outcome.Error) *outcome.Error {
 
 // exchange sends one HTTP request, for which there is time until end, and classifies its answer; status is 0 if there was
 // none. It tells Observe and Trace.
-func (c *Client) exchange(ctx context.Context, end time.Time, r request, u *url.URL, token *grant, a answer) (status int, verdict error) {
+func (c *Client) exchange(ctx context.Context, end time.Time, r request, path string, token *grant, a answer) (status int, verdict error) {
 	start := time.Now()
 	defer func() {
 		if c.cfg.Observe == nil && c.cfg.Trace == nil {
@@ -165,24 +166,24 @@ func (c *Client) exchange(ctx context.Context, end time.Time, r request, u *url.
 		limited, cancel = context.WithDeadline(ctx, end)
 		defer cancel()
 	}
-	req, sent, err := c.build(limited, r, u, token)
+	m, err := c.build(limited, r, path, token)
 	if err != nil {
 		return 0, err
 	}
 	conn, err := c.wire.conn(ctx, end)
 	if err != nil {
-		sent.close()
+		m.body.close()
 		return 0, outcome.Retry(outcome.ClassNotSent, false, ended(ctx, end, err))
 	}
-	if tooLate(ctx) {
-		sent.close()
+	if err := cmp.Or(ctx.Err(), tooLate(ctx)); err != nil {
+		m.body.close()
 		c.wire.keep(conn)
-		return 0, outcome.Retry(outcome.ClassNotSent, false, errLate)
+		return 0, outcome.Retry(outcome.ClassNotSent, false, err)
 	}
 	x := conn.begin(ctx, end)
 	defer x.finish()
-	res, err := x.send(req, sent) //nolint:bodyclose // its connection is: finish does it
-	if failure := sent.failure(); failure != nil && limited.Err() == nil {
+	res, err := x.send(m) //nolint:bodyclose // its connection is: finish does it
+	if failure := m.body.failure(); failure != nil && limited.Err() == nil {
 		// The request was never whole, so whatever the API made of it, it did not take the document. (Where the call's
 		// time was over first, the content failed only for that.)
 		return 0, failure
@@ -198,36 +199,50 @@ func (c *Client) exchange(ctx context.Context, end time.Time, r request, u *url.
 
 // ended gives the cause of a call without an answer: the end of its context or of its time, if that is what ended it.
 func ended(ctx context.Context, end time.Time, err error) error {
+	var answer unfit
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case !time.Now().Before(end):
 		return context.DeadlineExceeded
+	case errors.As(err, &answer):
+		return answer
 	}
 	return outcome.Cause(err)
 }
 
-// build makes the HTTP request.
-func (c *Client) build(ctx context.Context, r request, u *url.URL, token *grant) (*http.Request, *body, error) {
-	var b *body
+// message is a request as it is sent.
+type message struct {
+	head []byte // its first line and header
+	body *body  // nil: none
+}
+
+// build makes the request. Nothing in its head has to be escaped: paths are our own, with UUIDs; and the token has been looked at.
+func (c *Client) build(ctx context.Context, r request, path string, token *grant) (message, error) {
+	var m message
 	if r.body != nil {
 		var err error
-		if b, err = r.body(ctx); err != nil {
-			return nil, nil, source(err)
+		if m.body, err = r.body(ctx); err != nil {
+			return m, source(err)
 		}
 	}
-	// Not NewRequestWithContext, which parses the URL anew; and not Header.Set, which makes a list for each value.
-	header := make(http.Header, 5)
-	header["Authorization"], header["Accept"], header["User-Agent"] = token.header, acceptJSON, c.userAgent
+	head := append(make([]byte, 0, 512+len(token.token)), r.op.method...)
+	head = append(append(append(head, ' '), path...), " HTTP/1.1\r\n"...)
+	head = append(append(head, c.header...), "Authorization: Bearer "...)
+	head = append(head, token.token...)
 	if r.op.effect() {
-		header["X-Idempotency-Key"] = []string{r.key.String()}
+		head = append(append(head, "\r\nX-Idempotency-Key: "...), r.key.String()...)
 	}
-	req := &http.Request{Method: r.op.method, URL: u, Host: u.Host, Header: header}
-	if b != nil {
-		header["Content-Type"] = b.contentType
-		req.Body, req.ContentLength = b.ReadCloser, b.length
+	switch {
+	case m.body != nil:
+		head = append(append(head, "\r\nContent-Type: "...), m.body.contentType...)
+		head = strconv.AppendInt(append(head, "\r\nContent-Length: "...), m.body.length, 10)
+	case r.op.effect():
+		head = append(head, "\r\nContent-Length: 0"...)
 	}
-	return req, b, nil
+	head = append(head, "\r\n\r\n"...)
+	m.head = head
+	return m, nil
 }
 
 // failure gives the verdict on a content that could not be read, nil if it could.
@@ -249,12 +264,6 @@ func source(err error) error {
 	}
 	return outcome.Retry(outcome.ClassInternal, false, outcome.Cause(err))
 }
-
-// Lists of a header's values that many requests share: net/http only reads them.
-var (
-	acceptJSON = []string{"application/json"}
-	sendsJSON  = []string{"application/json"}
-)
 
 // answers are buffers that answers are read into.
 var answers = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, 2<<10)) }}

@@ -4,11 +4,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/google/uuid"
 
 	"distributor-bridge/internal/distributor"
 )
@@ -281,4 +285,73 @@ func TestBodiesDoNotShowThemselves(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestRequestOnTheWire: the bytes of a request, whole, of each kind.
+func TestRequestOnTheWire(t *testing.T) {
+	t.Parallel()
+	s := newRawServer(t, func(conn net.Conn, _ int) bool {
+		_, _ = io.WriteString(conn, whole(`{"id":"`+someID+`","status":"PAID"}`))
+		return true
+	})
+	var mu sync.Mutex
+	var sent strings.Builder
+	c := s.client(t, func(cfg *distributor.Config) {
+		cfg.UserAgent, cfg.BaseURL = "distributor-bridge/1.2", "http://"+s.Addr().String()+"/ä b/"
+		cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+			return recorded{conn, &mu, &sent}, err
+		}
+	})
+	if err := makeCredit(c); err != nil { // and the token, which is fetched by other means
+		t.Fatal(err)
+	}
+	key := distributor.Key(uuid.MustParse(otherID))
+	common := "Host: " + s.Addr().String() + "\r\nUser-Agent: distributor-bridge/1.2\r\nAccept: application/json\r\nAuthorization: Bearer x\r\n"
+	const root = "/%C3%A4%20b/distributor/v2/"
+	for name, test := range map[string]struct {
+		call func() error
+		want string
+	}{
+		"with a body": {func() error {
+			_, err := c.CreateManagedWallet(t.Context(), key, someID, new(true))
+			return err
+		}, "POST " + root + "investors/" + someID + "/wallets/eth-managed/ HTTP/1.1\r\n" + common + "X-Idempotency-Key: " + otherID +
+			"\r\nContent-Type: application/json\r\nContent-Length: 26\r\n\r\n{\"receiving_enabled\":true}"},
+		"without": {func() error {
+			_, err := c.CreateManagedWallet(t.Context(), key, someID, nil)
+			return err
+		}, "POST " + root + "investors/" + someID + "/wallets/eth-managed/ HTTP/1.1\r\n" + common + "X-Idempotency-Key: " + otherID +
+			"\r\nContent-Length: 0\r\n\r\n"},
+		"without an effect": {func() error {
+			_, err := c.Investment(t.Context(), someID)
+			return err
+		}, "GET " + root + "investments/" + someID + "/ HTTP/1.1\r\n" + common + "\r\n"},
+	} {
+		mu.Lock()
+		sent.Reset()
+		mu.Unlock()
+		if err := test.call(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		mu.Lock()
+		if got := sent.String(); got != test.want {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got, test.want)
+		}
+		mu.Unlock()
+	}
+}
+
+// recorded is a connection of which what is written is kept.
+type recorded struct {
+	net.Conn
+	mu   *sync.Mutex
+	sent *strings.Builder
+}
+
+func (r recorded) Write(b []byte) (int, error) {
+	r.mu.Lock()
+	r.sent.Write(b)
+	r.mu.Unlock()
+	return r.Conn.Write(b)
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"distributor-bridge/internal/outcome"
@@ -129,6 +130,9 @@ func (cfg Config) checkBase() error {
 	case "", "/distributor/v2", "/v2":
 	default:
 		errs = append(errs, errors.New("prefix: neither /distributor/v2 nor /v2"))
+	}
+	if strings.ContainsFunc(cfg.UserAgent, func(r rune) bool { return r < ' ' || r > '~' }) {
+		errs = append(errs, errors.New("user_agent: not all of it is visible ASCII"))
 	}
 	return errors.Join(errs...)
 }

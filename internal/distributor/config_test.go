@@ -32,6 +32,7 @@ func TestValidate(t *testing.T) {
 		"scheme":            {func(c *distributor.Config) { c.BaseURL = "ftp://demo.cashlink.de" }, []string{"base_url: neither"}},
 		"prefix":            {func(c *distributor.Config) { c.Prefix = "/v3" }, []string{"prefix:"}},
 		"older prefix":      {func(c *distributor.Config) { c.Prefix = "/v2" }, nil},
+		"user agent":        {func(c *distributor.Config) { c.UserAgent = "x\r\nX-Evil: 1" }, []string{"user_agent:"}},
 		"scopes":            {func(c *distributor.Config) { c.Scopes = []string{"a b", ""} }, []string{"scopes:"}},
 		"negative":          {func(c *distributor.Config) { c.Timeouts.Call, c.MaxInFlight = -time.Second, -1 }, []string{"timeouts.call:", "max_in_flight:"}},
 	} {

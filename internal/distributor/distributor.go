@@ -6,7 +6,7 @@
 //   - Every error is a verdict of package outcome (see outcome.Of), marked here, where the status and the state of the
 //     connection are known. A verdict that is not in doubt says that the call surely had no effect.
 //   - One method sends one HTTP request. The only exception is a 401: its token is dropped, a new one fetched, and the
-//     same request sent once more. Neither redirects nor repeats inside net/http are followed.
+//     same request sent once more. Redirects are not followed, and nothing repeats a request by itself.
 //   - The same arguments make the same bytes, documents included, so that a repeat under the same key is a true repeat.
 //   - Answers hold IDs and statuses only, since they are kept in state; no error holds an answer's text, a token, the
 //     secret, an ID or anything from a request's body.
@@ -55,12 +55,13 @@ type Call struct {
 
 // Client makes the calls. It is safe for use by any number of goroutines.
 type Client struct {
-	cfg       Config
-	root      *url.URL // BaseURL and Prefix, without a slash at the end
-	userAgent []string // the header's values
-	wire      *wire
-	places    places
-	tokens    *tokens
+	cfg    Config
+	root   *url.URL // BaseURL and Prefix, without a slash at the end
+	path   string   // root's, escaped
+	header string   // what all calls have in theirs
+	wire   *wire
+	places places
+	tokens *tokens
 }
 
 // New makes a client. It starts nothing and sends nothing; an error names all problems of the configuration at once.
@@ -77,12 +78,13 @@ func New(cfg Config) (*Client, error) {
 	root.Path = "/" + strings.TrimPrefix(root.Path, "/") // JoinPath gives none to a base without a path, and the wire needs it
 	root.Host = strings.TrimSuffix(root.Host, ":")       // as net/http does for the Host header
 	return &Client{
-		cfg:       cfg,
-		root:      root,
-		userAgent: []string{cfg.UserAgent},
-		wire:      newWire(cfg, base),
-		places:    make(places, cfg.MaxInFlight),
-		tokens:    newTokens(cfg, base.JoinPath("oauth/token").String()),
+		cfg:    cfg,
+		root:   root,
+		path:   root.EscapedPath(),
+		header: "Host: " + root.Host + "\r\nUser-Agent: " + cfg.UserAgent + "\r\nAccept: application/json\r\n",
+		wire:   newWire(cfg, base),
+		places: make(places, cfg.MaxInFlight),
+		tokens: newTokens(cfg, base.JoinPath("oauth/token").String()),
 	}, nil
 }
 
@@ -114,9 +116,12 @@ func SendBefore(ctx context.Context, t time.Time) context.Context {
 	return context.WithValue(ctx, sendBeforeKey{}, t)
 }
 
-func tooLate(ctx context.Context) bool {
-	before, ok := ctx.Value(sendBeforeKey{}).(time.Time)
-	return ok && !time.Now().Before(before)
+// tooLate gives errLate if the context's call may not be sent any more.
+func tooLate(ctx context.Context) error {
+	if before, ok := ctx.Value(sendBeforeKey{}).(time.Time); ok && !time.Now().Before(before) {
+		return errLate
+	}
+	return nil
 }
 
 var errLate = errors.New("too late to send")

@@ -299,8 +299,8 @@ func TestRefusalThatIsCutOff(t *testing.T) {
 	}
 }
 
-// TestNoSilentRepeat: net/http repeats a request with X-Idempotency-Key and without a body by itself, if a reused
-// connection breaks before an answer. Here the call reaches the API once, and is in doubt.
+// TestNoSilentRepeat: a call reaches the API once, and is in doubt, if a reused connection breaks before an answer. net/http's
+// Transport would repeat one with X-Idempotency-Key and without a body by itself.
 func TestNoSilentRepeat(t *testing.T) {
 	t.Parallel()
 	for name, call := range map[string]func(context.Context, *distributor.Client) error{

@@ -152,7 +152,7 @@ func (c *Client) Investor(ctx context.Context, investorID string) (InvestorStatu
 // told, and a 401 not repeated, but the token dropped, so that the next one has another.
 func (c *Client) Probe(ctx context.Context) error {
 	r := request{op: opInvestor, ids: []string{uuid.Nil.String()}}
-	u, err := r.op.locate(c.root, r.ids)
+	path, err := r.op.locate(c.path, r.ids)
 	if err != nil {
 		return fault(r.op, err)
 	}
@@ -161,7 +161,7 @@ func (c *Client) Probe(ctx context.Context) error {
 	if err != nil {
 		return about(r.op, outcome.Of(err))
 	}
-	status, err := c.exchange(ctx, end, r, u, token, new(investorAnswer))
+	status, err := c.exchange(ctx, end, r, path, token, new(investorAnswer))
 	if status == http.StatusUnauthorized {
 		c.tokens.drop(token)
 	}

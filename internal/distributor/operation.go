@@ -3,7 +3,6 @@ package distributor
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -65,16 +64,16 @@ var (
 	errBadID = errors.New("an ID that is no UUID")
 )
 
-// locate gives the URL of the operation on the objects with the given IDs.
-func (o operation) locate(root *url.URL, ids []string) (*url.URL, error) {
+// locate gives the path of the operation on the objects with the given IDs, below root, as it is sent.
+func (o operation) locate(root string, ids []string) (string, error) {
 	var path strings.Builder
-	path.Grow(len(root.Path) + 1 + len(o.path) + 36*len(ids))
-	path.WriteString(root.Path)
+	path.Grow(len(root) + 1 + len(o.path) + 36*len(ids))
+	path.WriteString(root)
 	path.WriteByte('/')
 	rest := o.path
 	for _, id := range ids {
 		if !isUUID(id) {
-			return nil, errBadID
+			return "", errBadID
 		}
 		before, after, _ := strings.Cut(rest, "{id}")
 		path.WriteString(before)
@@ -82,9 +81,7 @@ func (o operation) locate(root *url.URL, ids []string) (*url.URL, error) {
 		rest = after
 	}
 	path.WriteString(rest)
-	u := *root
-	u.Path = path.String()
-	return &u, nil
+	return path.String(), nil
 }
 
 // isUUID says whether s is a UUID in its usual form. uuid.Validate alone takes others, such as urn:uuid:….

@@ -42,7 +42,6 @@ type tokens struct {
 // grant is a token. It does not change.
 type grant struct {
 	token   string
-	header  []string  // what calls send as Authorization
 	refresh time.Time // from then on a new one is fetched, while this one is still used
 	expires time.Time // from then on this one is not used
 }
@@ -219,7 +218,6 @@ func (t *tokens) keep(token *oauth2.Token, start time.Time) {
 	}
 	t.current.Store(&grant{
 		token:   token.AccessToken,
-		header:  []string{"Bearer " + token.AccessToken},
 		expires: start.Add(life - min(5*time.Second, life/10)), // it has to last for the way to the API
 		refresh: start.Add(life - min(t.cfg.RefreshAhead, life/4)),
 	})

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"runtime"
 	"strings"
@@ -310,3 +311,51 @@ func (f *flow) paced(r io.Reader, window int64) io.Reader {
 type readFunc func([]byte) (int, error)
 
 func (f readFunc) Read(p []byte) (int, error) { return f(p) }
+
+// TestDocumentIsAnsweredEarly: an answer counts although the server has not taken the whole document, and whether it then ends the
+// connection or just takes no more of it.
+func TestDocumentIsAnsweredEarly(t *testing.T) {
+	t.Parallel()
+	for name, goOn := range map[string]bool{"and closes": false, "and hangs": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			hang := make(chan struct{})
+			s := newRawServer(t, func(conn net.Conn, _ int) bool {
+				_, _ = io.WriteString(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
+				if goOn {
+					<-hang
+				}
+				time.Sleep(100 * time.Millisecond) // an end with unread bytes takes the answer along, on its way
+				return false
+			})
+			c := s.client(t)
+			t.Cleanup(func() { close(hang) })
+			closed := make(chan struct{})
+			d := distributor.Document{Name: "large", Size: 64 << 20, Open: func(context.Context) (io.ReadCloser, error) {
+				return closer{io.LimitReader(endless{}, 64<<20), func() { close(closed) }}, nil
+			}}
+			start := time.Now()
+			_, err := c.UploadDocument(t.Context(), newKey(), d)
+			e := wantVerdict(t, err, outcome.Rejected, outcome.ClassClient, false)
+			if e.Status != http.StatusRequestEntityTooLarge {
+				t.Errorf("status %d", e.Status)
+			}
+			if took := time.Since(start); took > 10*time.Second {
+				t.Errorf("took %s: the rest of the document was waited for", took)
+			}
+			<-closed // or the test's limit
+		})
+	}
+}
+
+// TestDocumentThatGetsNoAnswer is in doubt, whenever the connection ends.
+func TestDocumentThatGetsNoAnswer(t *testing.T) {
+	t.Parallel()
+	s := newRawServer(t, func(net.Conn, int) bool { return false })
+	c := s.client(t)
+	for range 20 {
+		d := document("content", func(r io.Reader) io.Reader { return r })
+		_, err := c.UploadDocument(t.Context(), newKey(), d)
+		wantVerdict(t, err, outcome.Retrying, outcome.ClassNoAnswer, true)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -17,11 +18,11 @@ import (
 
 // wire is the connections to the API. It speaks HTTP/1.1 only: with one request at a time on a connection it is known whether a
 // request got onto the wire, and an end of the connection is the end of one call, not of 64. Of calls there are no more at once than
-// places, so neither are there of connections.
+// places, so neither are there of connections; but one for a probe.
 //
-// It writes and reads with net/http (Request.Write, ReadResponse), and does without its Transport: whoever makes a call writes the
-// request and reads the answer. So it is known whether a byte of the request was handed to the network, nothing is repeated
-// behind the caller's back, and no goroutine hands a request on to the next, which takes a third of a call's processor time.
+// It reads answers with net/http (ReadResponse), and does without its Transport: whoever makes a call writes the request and reads
+// the answer. So it is known whether a byte of the request was handed to the network, nothing is repeated behind the caller's back,
+// and no goroutine hands a request on to the next, which takes a third of a call's processor time.
 type wire struct {
 	addr  string // host and port
 	tls   *tls.Config
@@ -58,12 +59,17 @@ func newWire(cfg Config, base *url.URL) *wire {
 // conn gives a connection that is free, or a new one, for an exchange until end.
 func (w *wire) conn(ctx context.Context, end time.Time) (*conn, error) {
 	for c := w.take(); c != nil; c = w.take() {
+		_ = c.SetDeadline(end) // first: nothing is seen of a connection whose last deadline is over
 		if time.Since(c.since) < w.limit.Idle && alive(c.raw) {
 			return c, nil
 		}
 		_ = c.Close()
 	}
-	return w.connect(ctx, end)
+	c, err := w.connect(ctx, end)
+	if err == nil {
+		_ = c.SetDeadline(end)
+	}
+	return c, err
 }
 
 func (w *wire) take() *conn {
@@ -160,12 +166,23 @@ const (
 	// mostHeader limits an answer's header.
 	mostHeader = 64 << 10
 	// mostInterim is how many answers may come before the one that counts (100 Continue and the like).
-	mostInterim = 5
+	mostInterim = 5 // as net/http's Transport has it
 	// grace is how long the answer is waited for of a server that takes no more of a request: it may have answered before.
 	grace = time.Second
 )
 
-var errHeader = errors.New("the answer's header is too large")
+// unfit is how an answer breaks the protocol. It quotes nothing.
+type unfit string
+
+func (u unfit) Error() string { return string(u) }
+
+const (
+	errHeader  unfit = "the answer's header is too large"
+	errInterim unfit = "no answer after many interim ones"
+)
+
+// Close closes the connection at once: TLS would say good-bye first, and wait 5 s for a server that takes nothing more.
+func (c *conn) Close() error { return c.raw.Close() }
 
 // Read is for in.
 func (c *conn) Read(b []byte) (int, error) {
@@ -184,7 +201,7 @@ type exchange struct {
 	watching func() bool // ends that the connection is closed when the caller's context ends
 
 	mu       sync.Mutex // for a document, which is written while the answer is read; guards what follows
-	sent     bool       // a byte of the request was handed to the network: the call may have had its effect
+	sent     bool       // some of the request is, or may be, handed to the network: the call may have had its effect
 	written  bool       // all of it was
 	answered bool       // the answer's header has come
 	whole    bool       // all of the answer has been read
@@ -193,32 +210,50 @@ type exchange struct {
 // begin begins an exchange on a connection. It has to be ended.
 func (c *conn) begin(ctx context.Context, end time.Time) *exchange {
 	c.left = mostHeader
-	_ = c.SetDeadline(end)
 	x := &exchange{conn: c, end: end}
 	x.watching = context.AfterFunc(ctx, func() { _ = c.Close() })
 	c.out.Reset(x)
 	return x
 }
 
-// Write is for out.
+// Write is for out. While it is under way nobody knows, so that it counts as sent. With n = 0 nothing was: TLS counts whole records,
+// and a server cannot read a part of one.
 func (x *exchange) Write(b []byte) (int, error) {
-	n, err := x.Conn.Write(b)
 	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.sent = x.sent || n > 0
+	before := x.sent
+	x.sent = true
+	x.mu.Unlock()
+	n, err := x.Conn.Write(b)
+	if n == 0 && err != nil && !before {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.sent = false
+	}
 	return n, err
 }
 
 // finish gives the connection back, if nothing of the exchange is left on it, else closes it.
 func (x *exchange) finish() {
 	x.mu.Lock()
-	clean := x.written && x.whole && x.in.Buffered() == 0
+	clean := x.written && x.whole
 	x.mu.Unlock()
-	if x.watching() && clean {
-		x.wire.keep(x.conn)
+	if !x.watching() || !clean || !x.silent() {
+		_ = x.Close()
 		return
 	}
-	_ = x.Close()
+	x.out.Reset(nil) // else the connection keeps the call's context
+	x.wire.keep(x.conn)
+}
+
+// silent says whether nothing was read beyond the answer, be it by TLS, which reads ahead and hands out one record after the other:
+// what it has would be taken for the next call's answer. What comes later, alive sees.
+func (x *exchange) silent() bool {
+	if x.wire.tls == nil {
+		return x.in.Buffered() == 0
+	}
+	_ = x.SetReadDeadline(time.Unix(1, 0)) // so that nothing more is read
+	_, err := x.in.Peek(1)
+	return errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // isSent says whether the call may have had its effect.
@@ -230,14 +265,16 @@ func (x *exchange) isSent() bool {
 
 // send sends a request, and gives the answer, of which the header has been read. A document is written meanwhile: a server may
 // answer before it has read it all.
-func (x *exchange) send(req *http.Request, b *body) (*http.Response, error) {
-	if b != nil && b.failed != nil {
-		go func() { _ = x.write(req, b) }() // ends with the connection or, where that is the document's, with the call's context
-	} else if err := x.write(req, b); err != nil {
+func (x *exchange) send(m message) (*http.Response, error) {
+	if m.body.streams() {
+		// It ends when the connection is closed or, while it reads the document, when the call's context ends.
+		go func() { _ = x.write(m) }()
+	} else if err := x.write(m); err != nil {
 		return nil, err
 	}
-	res, err := x.header(req)
+	res, err := x.header()
 	if err != nil {
+		_ = x.Close() // before it is asked what was sent: nothing more can be
 		return nil, err
 	}
 	x.mu.Lock()
@@ -250,9 +287,9 @@ func (x *exchange) send(req *http.Request, b *body) (*http.Response, error) {
 }
 
 // header reads the header of the answer that counts.
-func (x *exchange) header(req *http.Request) (*http.Response, error) {
-	for range mostInterim {
-		res, err := http.ReadResponse(x.in, req)
+func (x *exchange) header() (*http.Response, error) {
+	for range mostInterim + 1 {
+		res, err := http.ReadResponse(x.in, nil)
 		if err != nil || res.StatusCode >= 200 || res.StatusCode == http.StatusSwitchingProtocols {
 			return res, err
 		}
@@ -260,20 +297,25 @@ func (x *exchange) header(req *http.Request) (*http.Response, error) {
 	return nil, errInterim
 }
 
-var errInterim = errors.New("no answer after so many interim ones")
-
 // write writes the request, and then limits how long the answer may take to begin.
-func (x *exchange) write(req *http.Request, b *body) error {
-	err := req.Write(x.out)
+func (x *exchange) write(m message) error {
+	_, err := x.out.Write(m.head)
+	if m.body.streams() && err == nil {
+		err = x.out.Flush() // the server may refuse it before it has come
+	}
+	if err == nil {
+		err = m.body.writeTo(x.out)
+	}
 	if err == nil {
 		err = x.out.Flush()
 	}
+	m.body.close()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.written = err == nil
 	switch {
 	case x.answered:
-	case b.failure() != nil: // the server has to see that the request does not go on
+	case m.body.failure() != nil: // the server has to see that the request does not go on
 		_ = x.Close()
 	case err == nil:
 		_ = x.SetReadDeadline(earlier(x.end, time.Now().Add(x.wire.limit.FirstByte)))
@@ -283,12 +325,12 @@ func (x *exchange) write(req *http.Request, b *body) error {
 	return err
 }
 
-// read reads the answer's body into a buffer, up to most bytes and one more. What it gives is io's.
+// read reads the answer's body into a buffer, up to most bytes and one more. Its error is that of reading.
 func (x *exchange) read(res *http.Response, into io.ReaderFrom, most int64) error {
 	n, err := into.ReadFrom(io.LimitReader(res.Body, most+1))
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.whole = err == nil && n <= most && !res.Close
+	x.whole = err == nil && n <= most && !res.Close && res.StatusCode >= 200 // after a 101 it is another protocol's
 	return err
 }
 

@@ -3,14 +3,11 @@ package distributor_test
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,10 +37,19 @@ type rawServer struct {
 
 func newRawServer(t *testing.T, answer func(conn net.Conn, call int) bool) *rawServer {
 	t.Helper()
+	return newRawServerOn(listenAnywhere(t), answer)
+}
+
+func listenAnywhere(t *testing.T) net.Listener {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return ln
+}
+
+func newRawServerOn(ln net.Listener, answer func(conn net.Conn, call int) bool) *rawServer {
 	s := &rawServer{Listener: ln, answer: answer}
 	s.served.Go(func() {
 		for {
@@ -113,6 +119,7 @@ func TestConnectionIsUsedAgain(t *testing.T) {
 		"HTTP/1.0":               {strings.Replace(whole(credit), "HTTP/1.1", "HTTP/1.0", 1), false, 3},
 		"up to the end":          {"HTTP/1.1 200 OK\r\n\r\n" + credit, true, 3},
 		"the server just closes": {whole(credit), true, 3},
+		"another protocol":       {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n", false, 3},
 		"two answers":            {whole(credit) + whole(other), false, 3},
 		"more than it says":      {whole(credit) + "x", false, 3},
 	} {
@@ -125,7 +132,7 @@ func TestConnectionIsUsedAgain(t *testing.T) {
 			c := s.client(t)
 			for range 3 {
 				task, err := c.CreateCredit(t.Context(), newKey(), someID)
-				if err != nil || task.ID != someID {
+				if (err != nil || task.ID != someID) && name != "another protocol" {
 					t.Errorf("%+v, %v", task, err)
 				}
 				// What the server does after its answer has to arrive before the next call.
@@ -138,35 +145,52 @@ func TestConnectionIsUsedAgain(t *testing.T) {
 	}
 }
 
-// TestTLSConnectionIsUsedAgain: what TLS itself says after the handshake is no word of the server's.
-func TestTLSConnectionIsUsedAgain(t *testing.T) {
+// TestIdleLongerThanAnAnswerMayTake: the limits of the last call do not end its connection.
+func TestIdleLongerThanAnAnswerMayTake(t *testing.T) {
 	t.Parallel()
-	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		var conns atomic.Int32
-		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = fmt.Fprintf(w, `{"access_token":"x","id":%q,"status":"processing"}`, someID)
-		}))
-		s.TLS = &tls.Config{MaxVersion: version}
-		s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-			if state == http.StateNew {
-				conns.Add(1)
-			}
+	s := newRawServer(t, func(conn net.Conn, _ int) bool {
+		_, _ = io.WriteString(conn, whole(credit))
+		return true
+	})
+	c := s.client(t, func(cfg *distributor.Config) {
+		cfg.Timeouts.FirstByte, cfg.Timeouts.Call = 500*time.Millisecond, time.Second
+	})
+	for range 3 {
+		if err := makeCredit(c); err != nil {
+			t.Error(err)
 		}
-		s.StartTLS()
-		t.Cleanup(s.Close)
-		pool := x509.NewCertPool()
-		pool.AddCert(s.Certificate())
-		c := newClient(t, s.URL, func(cfg *distributor.Config) { cfg.RootCAs = pool })
-		for range 5 {
-			if err := makeCredit(c); err != nil {
-				t.Error(err)
-			}
-			time.Sleep(10 * time.Millisecond)
+		time.Sleep(1100 * time.Millisecond)
+	}
+	if n := s.conns.Load(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+// TestEndedContextSendsNothing, although a connection is free.
+func TestEndedContextSendsNothing(t *testing.T) {
+	t.Parallel()
+	s := newRawServer(t, func(conn net.Conn, _ int) bool {
+		_, _ = io.WriteString(conn, whole(credit))
+		return true
+	})
+	c := s.client(t)
+	if err := makeCredit(c); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 {
+		_, err := c.CreateCredit(ctx, newKey(), someID)
+		wantVerdict(t, err, outcome.Retrying, outcome.ClassNotSent, false)
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("cause: %v", err)
 		}
-		if n := conns.Load(); n != 2 {
-			t.Errorf("TLS %x: %d connections, one of them for the token", version, n)
-		}
+	}
+	if err := makeCredit(c); err != nil {
+		t.Error(err)
+	}
+	if calls, conns := s.calls.Load(), s.conns.Load(); calls != 2 || conns != 1 {
+		t.Errorf("%d calls on %d connections", calls, conns)
 	}
 }
 
@@ -288,42 +312,6 @@ func TestCallEndsAfterClient(t *testing.T) {
 	}
 	_ = s.Close()
 	s.served.Wait() // a connection that was left open would keep it waiting
-}
-
-// TestDocumentIsAnsweredEarly: an answer counts although the server has not taken the whole document, and whether it then ends the
-// connection or just takes no more of it.
-func TestDocumentIsAnsweredEarly(t *testing.T) {
-	t.Parallel()
-	for name, goOn := range map[string]bool{"and closes": false, "and hangs": true} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			hang := make(chan struct{})
-			s := newRawServer(t, func(conn net.Conn, _ int) bool {
-				_, _ = io.WriteString(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
-				if goOn {
-					<-hang
-				}
-				time.Sleep(100 * time.Millisecond) // an end with unread bytes takes the answer along, on its way
-				return false
-			})
-			c := s.client(t)
-			t.Cleanup(func() { close(hang) })
-			closed := make(chan struct{})
-			d := distributor.Document{Name: "large", Size: 64 << 20, Open: func(context.Context) (io.ReadCloser, error) {
-				return closer{io.LimitReader(endless{}, 64<<20), func() { close(closed) }}, nil
-			}}
-			start := time.Now()
-			_, err := c.UploadDocument(t.Context(), newKey(), d)
-			e := wantVerdict(t, err, outcome.Rejected, outcome.ClassClient, false)
-			if e.Status != http.StatusRequestEntityTooLarge {
-				t.Errorf("status %d", e.Status)
-			}
-			if took := time.Since(start); took > 10*time.Second {
-				t.Errorf("took %s: the rest of the document was waited for", took)
-			}
-			<-closed // or the test's limit
-		})
-	}
 }
 
 // TestContextEndsWhileConnecting: nothing was sent, and the cause is told.
