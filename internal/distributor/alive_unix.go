@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// alive says whether an idle connection can be used: the server has neither ended it nor said anything on it. What cannot be told
-// counts as alive.
+// alive says whether an idle connection can be used: the server has neither ended it nor said anything on it. One without a
+// socket, as Config.Dial may give for tests, counts as alive.
 func alive(c net.Conn) bool {
 	sc, ok := c.(syscall.Conn)
 	if !ok {

@@ -170,17 +170,17 @@ func (c *Client) exchange(ctx context.Context, end time.Time, r request, path st
 	if err != nil {
 		return 0, err
 	}
-	conn, err := c.wire.conn(ctx, end)
+	free, err := c.wire.conn(ctx, end)
 	if err != nil {
 		m.body.close()
 		return 0, outcome.Retry(outcome.ClassNotSent, false, ended(ctx, end, err))
 	}
 	if err := cmp.Or(ctx.Err(), tooLate(ctx)); err != nil {
 		m.body.close()
-		c.wire.keep(conn)
+		c.wire.keep(free)
 		return 0, outcome.Retry(outcome.ClassNotSent, false, err)
 	}
-	x := conn.begin(ctx, end)
+	x := free.begin(ctx, end)
 	defer x.finish()
 	res, err := x.send(m) //nolint:bodyclose // its connection is: finish does it
 	if failure := m.body.failure(); failure != nil && limited.Err() == nil {
@@ -199,14 +199,14 @@ func (c *Client) exchange(ctx context.Context, end time.Time, r request, path st
 
 // ended gives the cause of a call without an answer: the end of its context or of its time, if that is what ended it.
 func ended(ctx context.Context, end time.Time, err error) error {
-	var answer unfit
+	var u unfit
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case !time.Now().Before(end):
 		return context.DeadlineExceeded
-	case errors.As(err, &answer):
-		return answer
+	case errors.As(err, &u):
+		return u
 	}
 	return outcome.Cause(err)
 }
@@ -217,7 +217,8 @@ type message struct {
 	body *body  // nil: none
 }
 
-// build makes the request. Nothing in its head has to be escaped: paths are our own, with UUIDs; and the token has been looked at.
+// build makes the request. Nothing in its head has to be escaped: paths are our own, with UUIDs; Validate has looked at host and
+// user agent, and who fetched the token at that.
 func (c *Client) build(ctx context.Context, r request, path string, token *grant) (message, error) {
 	var m message
 	if r.body != nil {
@@ -226,22 +227,25 @@ func (c *Client) build(ctx context.Context, r request, path string, token *grant
 			return m, source(err)
 		}
 	}
-	head := append(make([]byte, 0, 512+len(token.token)), r.op.method...)
-	head = append(append(append(head, ' '), path...), " HTTP/1.1\r\n"...)
-	head = append(append(head, c.header...), "Authorization: Bearer "...)
-	head = append(head, token.token...)
+	const usual = 512 // bytes, without the token
+	head := bytes.NewBuffer(make([]byte, 0, usual+len(token.token)))
+	add := func(parts ...string) {
+		for _, part := range parts {
+			head.WriteString(part)
+		}
+	}
+	add(r.op.method, " ", path, " HTTP/1.1\r\n", c.header, "Authorization: Bearer ", token.token, "\r\n")
 	if r.op.effect() {
-		head = append(append(head, "\r\nX-Idempotency-Key: "...), r.key.String()...)
+		add("X-Idempotency-Key: ", r.key.String(), "\r\n")
 	}
 	switch {
 	case m.body != nil:
-		head = append(append(head, "\r\nContent-Type: "...), m.body.contentType...)
-		head = strconv.AppendInt(append(head, "\r\nContent-Length: "...), m.body.length, 10)
+		add("Content-Type: ", m.body.contentType, "\r\nContent-Length: ", strconv.FormatInt(m.body.length, 10), "\r\n")
 	case r.op.effect():
-		head = append(head, "\r\nContent-Length: 0"...)
+		add("Content-Length: 0\r\n")
 	}
-	head = append(head, "\r\n\r\n"...)
-	m.head = head
+	add("\r\n")
+	m.head = head.Bytes()
 	return m, nil
 }
 

@@ -117,10 +117,12 @@ func (cfg Config) checkBase() error {
 		errs = append(errs, errors.New("base_url: missing"))
 	case err != nil:
 		errs = append(errs, errors.New("base_url: not a URL"))
-	case u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+	case u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		errs = append(errs, errors.New("base_url: not of the form https://host/path"))
 	case !headerWord(u.Host):
 		errs = append(errs, errors.New("base_url: the host has letters other than ASCII; write it as DNS has it, with xn--"))
+	case strings.Contains(u.Host, "%"):
+		errs = append(errs, errors.New("base_url: the host has a zone, which no server knows"))
 	case u.Scheme == "http" && !(cfg.AllowPlainHTTP && loopback(u.Hostname())):
 		errs = append(errs, errors.New("base_url: http is only allowed for a loopback address"))
 	case u.Scheme != "https" && u.Scheme != "http":

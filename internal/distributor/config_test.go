@@ -29,6 +29,8 @@ func TestValidate(t *testing.T) {
 		"no host":           {func(c *distributor.Config) { c.BaseURL = "https:///x" }, []string{"base_url: not of"}},
 		"no URL":            {func(c *distributor.Config) { c.BaseURL = "https://GEHEIM\n" }, []string{"base_url: not a URL"}},
 		"no ASCII":          {func(c *distributor.Config) { c.BaseURL = "https://bücher.example" }, []string{"base_url: the host"}},
+		"zone":              {func(c *distributor.Config) { c.BaseURL = "https://[fe80::1%25eth0]/x" }, []string{"base_url: the host"}},
+		"only a port":       {func(c *distributor.Config) { c.BaseURL = "https://:443" }, []string{"base_url: not of"}},
 		"scheme":            {func(c *distributor.Config) { c.BaseURL = "ftp://demo.cashlink.de" }, []string{"base_url: neither"}},
 		"prefix":            {func(c *distributor.Config) { c.Prefix = "/v3" }, []string{"prefix:"}},
 		"older prefix":      {func(c *distributor.Config) { c.Prefix = "/v2" }, nil},

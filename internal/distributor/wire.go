@@ -58,6 +58,9 @@ func newWire(cfg Config, base *url.URL) *wire {
 
 // conn gives a connection that is free, or a new one, for an exchange until end.
 func (w *wire) conn(ctx context.Context, end time.Time) (*conn, error) {
+	if !time.Now().Before(end) {
+		return nil, context.DeadlineExceeded
+	}
 	for c := w.take(); c != nil; c = w.take() {
 		_ = c.SetDeadline(end) // first: nothing is seen of a connection whose last deadline is over
 		if time.Since(c.since) < w.limit.Idle && alive(c.raw) {
@@ -163,10 +166,8 @@ type conn struct {
 }
 
 const (
-	// mostHeader limits an answer's header.
+	// mostHeader limits an answer's header, together with those of interim answers before it (100 Continue and the like).
 	mostHeader = 64 << 10
-	// mostInterim is how many answers may come before the one that counts (100 Continue and the like).
-	mostInterim = 5 // as net/http's Transport has it
 	// grace is how long the answer is waited for of a server that takes no more of a request: it may have answered before.
 	grace = time.Second
 )
@@ -176,10 +177,7 @@ type unfit string
 
 func (u unfit) Error() string { return string(u) }
 
-const (
-	errHeader  unfit = "the answer's header is too large"
-	errInterim unfit = "no answer after many interim ones"
-)
+const errHeader unfit = "the answer's header is too large"
 
 // Close closes the connection at once: TLS would say good-bye first, and wait 5 s for a server that takes nothing more.
 func (c *conn) Close() error { return c.raw.Close() }
@@ -199,12 +197,12 @@ type exchange struct {
 	*conn
 	end      time.Time
 	watching func() bool // ends that the connection is closed when the caller's context ends
+	whole    bool        // all of the answer has been read
 
 	mu       sync.Mutex // for a document, which is written while the answer is read; guards what follows
 	sent     bool       // some of the request is, or may be, handed to the network: the call may have had its effect
 	written  bool       // all of it was
 	answered bool       // the answer's header has come
-	whole    bool       // all of the answer has been read
 }
 
 // begin begins an exchange on a connection. It has to be ended.
@@ -235,9 +233,9 @@ func (x *exchange) Write(b []byte) (int, error) {
 // finish gives the connection back, if nothing of the exchange is left on it, else closes it.
 func (x *exchange) finish() {
 	x.mu.Lock()
-	clean := x.written && x.whole
+	written := x.written
 	x.mu.Unlock()
-	if !x.watching() || !clean || !x.silent() {
+	if !x.watching() || !written || !x.whole || !x.silent() {
 		_ = x.Close()
 		return
 	}
@@ -246,7 +244,8 @@ func (x *exchange) finish() {
 }
 
 // silent says whether nothing was read beyond the answer, be it by TLS, which reads ahead and hands out one record after the other:
-// what it has would be taken for the next call's answer. What comes later, alive sees.
+// what it has would be taken for the next call's answer. What comes later, alive sees; but half a record of TLS that came with the
+// answer, nobody does (nor would net/http's Transport).
 func (x *exchange) silent() bool {
 	if x.wire.tls == nil {
 		return x.in.Buffered() == 0
@@ -288,17 +287,17 @@ func (x *exchange) send(m message) (*http.Response, error) {
 
 // header reads the header of the answer that counts.
 func (x *exchange) header() (*http.Response, error) {
-	for range mostInterim + 1 {
+	for {
 		res, err := http.ReadResponse(x.in, nil)
-		if err != nil || res.StatusCode >= 200 || res.StatusCode == http.StatusSwitchingProtocols {
+		if err != nil || res.StatusCode < 100 || res.StatusCode >= 200 || res.StatusCode == http.StatusSwitchingProtocols {
 			return res, err
 		}
 	}
-	return nil, errInterim
 }
 
 // write writes the request, and then limits how long the answer may take to begin.
 func (x *exchange) write(m message) error {
+	defer m.body.close()
 	_, err := x.out.Write(m.head)
 	if m.body.streams() && err == nil {
 		err = x.out.Flush() // the server may refuse it before it has come
@@ -309,7 +308,6 @@ func (x *exchange) write(m message) error {
 	if err == nil {
 		err = x.out.Flush()
 	}
-	m.body.close()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.written = err == nil
@@ -328,8 +326,6 @@ func (x *exchange) write(m message) error {
 // read reads the answer's body into a buffer, up to most bytes and one more. Its error is that of reading.
 func (x *exchange) read(res *http.Response, into io.ReaderFrom, most int64) error {
 	n, err := into.ReadFrom(io.LimitReader(res.Body, most+1))
-	x.mu.Lock()
-	defer x.mu.Unlock()
 	x.whole = err == nil && n <= most && !res.Close && res.StatusCode >= 200 // after a 101 it is another protocol's
 	return err
 }

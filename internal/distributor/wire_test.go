@@ -226,7 +226,7 @@ func TestLateWordIsNoAnswer(t *testing.T) {
 func TestInterimAnswersWithoutEnd(t *testing.T) {
 	t.Parallel()
 	s := newRawServer(t, func(conn net.Conn, _ int) bool {
-		for range 100 {
+		for range 10_000 {
 			_, _ = io.WriteString(conn, "HTTP/1.1 102 Processing\r\n\r\n")
 		}
 		_, _ = io.WriteString(conn, whole(credit))
