@@ -25,9 +25,6 @@ type body struct {
 	failed      func() error // of a document: why its content could not be read, if it was not the API's fault
 }
 
-// streams says whether the body is a document: it may be large, and slow to come.
-func (b *body) streams() bool { return b != nil && b.failed != nil }
-
 // close has to be called once, whether the body was written or not.
 func (b *body) close() {
 	if b != nil {

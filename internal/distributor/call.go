@@ -213,14 +213,15 @@ func ended(ctx context.Context, end time.Time, err error) error {
 
 // message is a request as it is sent.
 type message struct {
-	head []byte // its first line and header
-	body *body  // nil: none
+	head     []byte // its first line and header
+	body     *body  // nil: none
+	document bool   // the body is one: it may be large, and slow to come
 }
 
 // build makes the request. Nothing in its head has to be escaped: paths are our own, with UUIDs; Validate has looked at host and
 // user agent, and who fetched the token at that.
 func (c *Client) build(ctx context.Context, r request, path string, token *grant) (message, error) {
-	var m message
+	m := message{document: r.document}
 	if r.body != nil {
 		var err error
 		if m.body, err = r.body(ctx); err != nil {

@@ -3,6 +3,7 @@ package distributor
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -210,4 +211,17 @@ func (cfg Config) withDefaults() Config {
 	t.Token = cmp.Or(t.Token, 10*time.Second)
 	t.Idle = cmp.Or(t.Idle, 30*time.Second)
 	return cfg
+}
+
+// dialer gives what makes the connections.
+func (cfg Config) dialer() func(ctx context.Context, network, addr string) (net.Conn, error) {
+	if cfg.Dial != nil {
+		return cfg.Dial
+	}
+	return new(net.Dialer).DialContext
+}
+
+// tls gives how they are secured.
+func (cfg Config) tls() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs}
 }

@@ -1,7 +1,6 @@
 package distributor_test
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -315,8 +314,11 @@ func TestNoSilentRepeat(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := &keepAlive{answers: 1}
-			c := newClient(t, "http://127.0.0.1", func(cfg *distributor.Config) { cfg.Dial = server.dial })
+			server := newRawServer(t, func(conn net.Conn, call int) bool {
+				_, _ = io.WriteString(conn, strings.Repeat(whole(credit), max(0, 2-call))) // the first call is answered, no other
+				return call == 1
+			})
+			c := server.client(t)
 			if err := call(t.Context(), c); err != nil {
 				t.Fatal(err)
 			}
@@ -329,35 +331,6 @@ func TestNoSilentRepeat(t *testing.T) {
 			}
 		})
 	}
-}
-
-// keepAlive is a server that answers so many calls, keeps the connections, and breaks each on which a further call came.
-type keepAlive struct {
-	calls   atomic.Int32
-	answers int32
-}
-
-func (k *keepAlive) dial(context.Context, string, string) (net.Conn, error) {
-	client, server := net.Pipe()
-	go func() {
-		defer func() { _ = server.Close() }()
-		in := bufio.NewReader(server)
-		for {
-			r, err := http.ReadRequest(in)
-			if err != nil {
-				return
-			}
-			_, _ = io.Copy(io.Discard, r.Body)
-			body := fmt.Sprintf(`{"id":%q,"status":"processing"}`, someID)
-			if strings.HasSuffix(r.URL.Path, "/oauth/token") {
-				body = `{"access_token":"x"}`
-			} else if k.calls.Add(1) > k.answers {
-				return
-			}
-			_, _ = fmt.Fprintf(server, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-		}
-	}()
-	return client, nil
 }
 
 // TestSendBefore: a call that could only be sent later than it may is not sent, whatever it had to wait for.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -75,6 +76,25 @@ func newTokens(cfg Config, url string) *tokens {
 			backoff.WithMaxInterval(30*time.Second),
 			backoff.WithMaxElapsedTime(0),
 		),
+	}
+}
+
+// newTransport makes the way to the token endpoint: a connection of its own, so that calls that fill theirs cannot keep it waiting.
+func newTransport(cfg Config) *http.Transport {
+	dial := cfg.dialer()
+	return &http.Transport{
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, cfg.Timeouts.Dial)
+			defer cancel()
+			return dial(ctx, network, addr)
+		},
+		TLSClientConfig:        cfg.tls(),
+		TLSHandshakeTimeout:    cfg.Timeouts.TLS,
+		ResponseHeaderTimeout:  cfg.Timeouts.FirstByte,
+		IdleConnTimeout:        cfg.Timeouts.Idle,
+		MaxConnsPerHost:        1,
+		MaxResponseHeaderBytes: mostHeader,
+		DisableCompression:     true, // so that the limit of an answer's size is one of what it becomes
 	}
 }
 

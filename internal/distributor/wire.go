@@ -265,7 +265,7 @@ func (x *exchange) isSent() bool {
 // send sends a request, and gives the answer, of which the header has been read. A document is written meanwhile: a server may
 // answer before it has read it all.
 func (x *exchange) send(m message) (*http.Response, error) {
-	if m.body.streams() {
+	if m.document {
 		// It ends when the connection is closed or, while it reads the document, when the call's context ends.
 		go func() { _ = x.write(m) }()
 	} else if err := x.write(m); err != nil {
@@ -299,7 +299,7 @@ func (x *exchange) header() (*http.Response, error) {
 func (x *exchange) write(m message) error {
 	defer m.body.close()
 	_, err := x.out.Write(m.head)
-	if m.body.streams() && err == nil {
+	if m.document && err == nil {
 		err = x.out.Flush() // the server may refuse it before it has come
 	}
 	if err == nil {
