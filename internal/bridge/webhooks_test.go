@@ -43,7 +43,9 @@ func hinted(t *testing.T, test func(t *testing.T, w *hintWorld)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &hintWorld{world: newPipes(t, sandbox.Config{}), door: newPipeListener()}
 		w.cfg.Rules.PollInterval, w.cfg.Rules.CreditByHand = time.Hour, true
-		w.client = &http.Client{Transport: &http.Transport{DialContext: w.door.dial}}
+		// A connection unused for long is not used again: virtual time would meet, to the tick, the minute after which the
+		// bridge closes it.
+		w.client = &http.Client{Transport: &http.Transport{DialContext: w.door.dial, IdleConnTimeout: 20 * time.Second}}
 		t.Cleanup(w.client.CloseIdleConnections)
 		test(t, w)
 	})
