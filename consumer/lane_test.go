@@ -292,14 +292,14 @@ func TestOneAlarm(t *testing.T) {
 		t.Errorf("%d alarms", len(p.alarms))
 	}
 	p.ring()
-	if len(p.ready) != 0 {
+	if len(p.ready.lanes) != 0 {
 		t.Error("it rings before its time")
 	}
 	l.task.again = time.Now()
 	p.rest(l)
 	p.ring()
-	if len(p.ready) != 1 || p.ready[0] != l || len(p.alarms) != 0 {
-		t.Errorf("%d lanes are started when it is due, %d alarms are left", len(p.ready), len(p.alarms))
+	if len(p.ready.lanes) != 1 || p.ready.lanes[0] != l || len(p.alarms) != 0 {
+		t.Errorf("%d lanes are started when it is due, %d alarms are left", len(p.ready.lanes), len(p.alarms))
 	}
 	l.task.again = time.Now().Add(time.Hour)
 	p.rest(l)

@@ -37,7 +37,7 @@ type partition struct {
 	stop    func() // ends run: no more is begun
 	cut     func() // gives up what is in hand
 	lanes   map[string]*lane
-	ready   []*lane     // have something to do, and do not run
+	ready   ready       // lanes that have something to do, and do not run
 	first   []*lane     // the same, to go before those: their follow-up has been given a place
 	waits   []*lane     // their follow-up is due, and waits for a place: see follow.go
 	gated   []*lane     // wait at the gate
@@ -48,7 +48,7 @@ type partition struct {
 	alarms  alarms      // lanes that have something to do later
 	timer   *time.Timer // while run does: calls rung
 	rings   time.Time   // when; zero: it is not set
-	window  *window
+	window  window
 	bytes   int       // that the records take which were taken and are not done
 	full    bool      // the source is paused, since the window is full
 	brimful bool      // the source is paused, since too many events are held
@@ -71,7 +71,7 @@ type partition struct {
 func newPartition(cfg *Config, number int, store *state.Store, next int64) *partition {
 	p := &partition{
 		cfg: cfg, number: number, store: store,
-		begun: make(chan struct{}, 1), lanes: map[string]*lane{}, window: newWindow(), next: next, known: next, moved: time.Now(),
+		begun: make(chan struct{}, 1), lanes: map[string]*lane{}, next: next, known: next, moved: time.Now(),
 		investments: map[uuid.UUID]whose{},
 	}
 	for _, customer := range store.Busy() {
@@ -129,12 +129,20 @@ func (p *partition) deliver(got kafka.Fetched) {
 	p.dispatch()
 }
 
+// windowSpan is how long a window may be, in windows full of records that are not done: behind one record that takes long,
+// and is followed by others of its customer, much gets done. A crash has all of it delivered again.
+const windowSpan = 4
+
+// enough is how full a full window may still be for fetching to go on. With less, places would be empty for want of customers.
+const enough = 0.75
+
 // fullness gives how full the window is, in records or in its share of all payloads, whichever is more: from 1 on nothing is
-// fetched, until it is half full. A record counts until it is done, wherever it waits: in an outage all wait at the gate.
+// fetched, until there is room again. A record counts until it is done, wherever it waits: in an outage all wait at the gate.
 // One that is larger than the share fills it alone, and goes on. p.mu is held.
 func (p *partition) fullness() float64 {
 	bytes := float64(p.bytes*p.places.members) / float64(p.cfg.MaxPayload)
-	return max(float64(p.window.open())/float64(p.cfg.MaxWindow), bytes)
+	records := max(float64(p.window.undone()), float64(p.window.open())/windowSpan) / float64(p.cfg.MaxWindow)
+	return max(records, bytes)
 }
 
 // committable gives the offset to commit, if it has moved.
@@ -160,7 +168,7 @@ func (p *partition) finish(record kafka.Record) {
 	p.window.finish(record.Offset)
 	p.bytes -= weight(record)
 	p.moved, p.worked = now, true
-	if p.full && p.fullness() <= 0.5 {
+	if p.full && p.fullness() <= enough {
 		p.full = false
 		p.fetchOn()
 	}

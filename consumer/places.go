@@ -6,9 +6,13 @@ import (
 	"sync"
 )
 
-// lanesPerCall is how many lanes may be at work for one call in flight: the others write to Kafka. With more of them intents
-// would be written long before their call's turn, which eats the lease. (The API's client limits the calls.)
-const lanesPerCall = 3
+// How many lanes may be at work for the calls in flight: the others write to Kafka. With more of them intents would be written
+// long before their call's turn, which eats the lease; and a customer with several records would wait that long for each. (The
+// API's client limits the calls.)
+const (
+	lanesPerCall = 3
+	mostWriting  = 512 // more lanes than calls; what they write goes together
+)
 
 // followShare is which part of the calls in flight follow-ups may take: one in so many.
 const followShare = 4
@@ -30,7 +34,7 @@ type places struct {
 // newPlaces gives the places of the lanes at work. A partition may have all of them while no other wants one, and its share at
 // any time: one whose lanes all hang, at a sick broker, holds back no other.
 func newPlaces(calls, members int) *places {
-	limit, members := lanesPerCall*calls, max(1, members)
+	limit, members := min(lanesPerCall*calls, calls+mostWriting), max(1, members)
 	return &places{limit: limit, members: members, least: max(1, limit/members), most: limit, of: map[*partition]int{}}
 }
 

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"sort"
 	"time"
 
 	"distributor-bridge/internal/kafka"
@@ -9,43 +10,52 @@ import (
 // window keeps the offsets of one partition that were taken and are not committed yet, in their order. The offset to
 // commit is the first that is not done: whatever happens, what comes after it is delivered again.
 //
-// It is not safe for concurrent use.
+// It is not safe for concurrent use; the zero value is an empty one.
 type window struct {
-	offsets []int64 // taken, rising; all before the first not done have been cut off
-	since   []int64 // of the same: when they were written, in milliseconds
-	done    map[int64]bool
-	next    int64 // what to commit if nothing is open
-	moved   bool  // something has become committable since the last commit
+	taken []taken // rising; all before the first that is not done have been cut off
+	done  int     // of them
+	next  int64   // what to commit if nothing is open
+	moved bool    // something has become committable since the last commit
 }
 
-func newWindow() *window { return &window{done: map[int64]bool{}} }
+// taken is an offset of the window.
+type taken struct {
+	offset int64
+	since  int64 // when its record was written, in milliseconds
+	done   bool
+}
 
 // take adds an offset, larger than all before, and when its record was written.
 func (w *window) take(offset int64, written time.Time) {
-	w.offsets, w.since = append(w.offsets, offset), append(w.since, written.UnixMilli())
+	w.taken = append(w.taken, taken{offset: offset, since: written.UnixMilli()})
 }
 
 // oldest gives the first offset that is not done, and when its record was written; false if all are done.
 func (w *window) oldest() (offset int64, written time.Time, ok bool) {
-	if len(w.offsets) == 0 {
+	if len(w.taken) == 0 {
 		return 0, time.Time{}, false
 	}
-	return w.offsets[0], time.UnixMilli(w.since[0]), true
+	return w.taken[0].offset, time.UnixMilli(w.taken[0].since), true
 }
 
 // finish marks a taken offset as done.
 func (w *window) finish(offset int64) {
-	w.done[offset] = true
-	for len(w.offsets) > 0 && w.done[w.offsets[0]] {
-		delete(w.done, w.offsets[0])
-		w.next = w.offsets[0] + 1
-		w.offsets, w.since = w.offsets[1:], w.since[1:]
+	i := sort.Search(len(w.taken), func(i int) bool { return w.taken[i].offset >= offset })
+	w.taken[i].done = true
+	w.done++
+	for len(w.taken) > 0 && w.taken[0].done {
+		w.next = w.taken[0].offset + 1
+		w.taken = w.taken[1:]
+		w.done--
 		w.moved = true
 	}
 }
 
-// open gives how many offsets are taken and not cut off.
-func (w *window) open() int { return len(w.offsets) }
+// open gives how many offsets were taken, from the first that is not done on.
+func (w *window) open() int { return len(w.taken) }
+
+// undone gives how many of them are not done.
+func (w *window) undone() int { return len(w.taken) - w.done }
 
 // again makes the next commit give an offset although it has not moved: the last one was not stored.
 func (w *window) again() { w.moved = w.next > 0 }
@@ -56,8 +66,8 @@ func (w *window) commit() (offset int64, ok bool) {
 		return 0, false
 	}
 	w.moved = false
-	if len(w.offsets) > 0 {
-		return w.offsets[0], true // records that a compaction or a transaction left out may lie before it
+	if len(w.taken) > 0 {
+		return w.taken[0].offset, true // records that a compaction or a transaction left out may lie before it
 	}
 	return w.next, true
 }

@@ -11,7 +11,7 @@ import (
 func TestWindow(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		w := newWindow()
+		w := &window{}
 		var taken, open []int64
 		next, committed := rapid.Int64Range(0, 5).Draw(t, "start"), int64(-1)
 		firstOpen := func() int64 { // what may be committed at most
@@ -68,8 +68,8 @@ func TestWindow(t *testing.T) {
 				if offset, written, ok := w.oldest(); ok != (len(open) > 0) || ok && (offset != open[0] || written.UnixMilli() != offset) {
 					t.Fatalf("the oldest is %d %v, want the first of %v", offset, ok, open)
 				}
-				if w.open() != want {
-					t.Fatalf("%d open, want %d", w.open(), want)
+				if w.open() != want || w.undone() != len(open) {
+					t.Fatalf("%d open, %d of them not done, want %d and %d", w.open(), w.undone(), want, len(open))
 				}
 			},
 		})

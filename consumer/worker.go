@@ -25,8 +25,8 @@ var (
 	errStopped = errors.New("stopped")
 )
 
-// serve is a worker: it does one thing of a lane, then one of the lane that is ready the longest, and so on, so that a
-// customer with a thousand events leaves room for others. It has a place among the lanes at work.
+// serve is a worker: it does one thing of a lane, then one of the lane whose turn it is, and so on, so that a customer with a
+// thousand events leaves room for others. It has a place among the lanes at work.
 func (p *partition) serve(take, work context.Context, l *lane) {
 	for l != nil {
 		err := p.step(take, work, l)
@@ -129,15 +129,15 @@ func (p *partition) after(l *lane, err error) (next *lane, unused bool) {
 }
 
 // some says whether a lane is ready; p.mu is held.
-func (p *partition) some() bool { return len(p.ready)+len(p.first) > 0 }
+func (p *partition) some() bool { return len(p.ready.lanes)+len(p.first) > 0 }
 
-// pick takes the lane that is ready the longest, of those that go first if there are such; p.mu is held, and there is one.
-func (p *partition) pick() *lane {
-	from := &p.first
-	if len(p.first) == 0 {
-		from = &p.ready
+// pick takes the lane whose turn it is, one of those that go first if there are such; p.mu is held, and there is one.
+func (p *partition) pick() (l *lane) {
+	if len(p.first) > 0 {
+		l = shift(&p.first)
+	} else {
+		l = p.ready.pop()
 	}
-	l := shift(from)
 	l.queued, l.running = false, true
 	p.isIn(l)
 	return l
@@ -159,7 +159,7 @@ func (p *partition) enqueue(l *lane) {
 		return
 	}
 	l.queued = true
-	p.ready = append(p.ready, l)
+	p.ready.push(l, p.next)
 }
 
 // dispatch gives ready lanes to new workers, as far as there are places; p.mu is held.
