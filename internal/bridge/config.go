@@ -358,4 +358,4 @@ func Default() Config {
 }
 
 // HeapRoom is how much garbage a bridge's process may let gather, in bytes: the more calls are in flight, the faster it comes.
-func (c *Config) HeapRoom() uint64 { return 32<<20 + uint64(c.Rules.MaxInFlight)*(40<<10) }
+func (c *Config) HeapRoom() uint64 { return 29<<20 + uint64(c.Rules.MaxInFlight)*(80<<10) }
