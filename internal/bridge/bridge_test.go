@@ -23,6 +23,7 @@ var effectsOfStory = map[string]int{
 }
 
 func TestStory(t *testing.T) {
+	t.Parallel()
 	t.Run("pipes", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) { tellStory(t, newPipes(t, sandbox.Config{})) })
 	})
@@ -48,6 +49,7 @@ func tellStory(t *testing.T, w *world) {
 
 // An order that waited too long is given up, and leaves nothing behind: a corrected one may come in its place.
 func TestExpiredOrder(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newPipes(t, sandbox.Config{})
 		m := w.start(func(cfg *bridge.Config) { cfg.Rules.MaxWait = time.Hour })
@@ -65,6 +67,7 @@ func TestExpiredOrder(t *testing.T) {
 
 // A bridge whose own topics are missing, or have another number of partitions, says so before it does anything.
 func TestTopicsAreChecked(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		change func(*bridge.Config)
@@ -98,6 +101,7 @@ func TestTopicsAreChecked(t *testing.T) {
 
 // A bridge that is started before its brokers waits for them, and says so.
 func TestBrokersComeLater(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newPipes(t, sandbox.Config{})
 		begin, dial := time.Now(), w.cfg.Dial

@@ -21,6 +21,7 @@ import (
 // An investment of which nobody knew whether it was made is found by a person, and goes on from there; whatever is tried with other
 // data meanwhile, it stays the only one.
 func TestDecided(t *testing.T) {
+	t.Parallel()
 	for _, mended := range []bool{false, true} {
 		t.Run("mended "+strconv.FormatBool(mended), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -19,6 +19,7 @@ const failingUnits = 13
 // events of its subject stay behind it, all others flow. 30 minutes later it is unknown, and not called again. max_wait after
 // that it is given up, and what was behind it goes on.
 func TestOneFailsForEver(t *testing.T) {
+	t.Parallel()
 	for _, cached := range []bool{false, true} {
 		t.Run(fmt.Sprintf("cached %v", cached), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -94,6 +95,7 @@ func TestOneFailsForEver(t *testing.T) {
 
 // While nobody is answered the clock of one that fails stands: an outage of an hour leaves nothing unknown.
 func TestOutageIsNobodysFault(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newPipes(t, sandbox.Config{})
 		calm(&w.cfg)
@@ -120,6 +122,7 @@ func TestOutageIsNobodysFault(t *testing.T) {
 // Only one endpoint is down, for two hours: all that needs it fails, while other calls, of other customers too, succeed: looks,
 // documents, new investors. Nobody's event is to blame, however long it takes.
 func TestOutageOfOneEndpoint(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newPipes(t, sandbox.Config{CallLog: 100_000})
 		calm(&w.cfg)

@@ -65,6 +65,7 @@ func (w *world) letters() int { return len(w.read(w.cfg.Topics.Names().DeadLette
 // outlives the bridge. A resume that comes too early costs 50 more; the one after the campaign is open again has all the others
 // done, one effect each, in the order of their customer. A resume too many does nothing.
 func TestFloodStopsItself(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const customers, orders = 20, 500
 		w := newPipes(t, sandbox.Config{})

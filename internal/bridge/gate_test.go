@@ -13,6 +13,7 @@ import (
 
 // A call that waits for its turn while the API goes down is not made.
 func TestDownMeanwhile(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cfg := &Config{}
 		cfg.Rules.CallsPerSecond = 1

@@ -14,6 +14,7 @@ import (
 // All that has an effect fails, and what only looks succeeds, the probe among it: few calls are made, no event is to blame, and
 // afterwards all is soon as before.
 func TestOnlyPostsFail(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newPipes(t, sandbox.Config{Latency: 20 * time.Millisecond, CallLog: 100_000})
 		quietly(w)
@@ -53,6 +54,7 @@ func TestOnlyPostsFail(t *testing.T) {
 // One operation is refused for all, as if its permission were missing, and the others work: what needs it waits, be it little or
 // most of all, the others flow, and nothing is given up.
 func TestOneOperationRefused(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		orders int
 		every  time.Duration // an order

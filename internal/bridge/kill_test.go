@@ -68,6 +68,7 @@ func TestKilledAnywhere(t *testing.T) {
 // TestDownForLong kills a bridge in the midst of an investment, and starts another one long after. As long as the API
 // surely knows the key the call is repeated; after that nobody knows, so it is not, and a person is told.
 func TestDownForLong(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		down   time.Duration
@@ -115,6 +116,7 @@ func TestDownForLong(t *testing.T) {
 // Connections are refused for 20 hours, and the bridge is killed meanwhile: nothing was sent, so nothing is in doubt, although an
 // intent was written down for each event and 20 hours later the API would know the key no more.
 func TestKilledInLongOutage(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newPipes(t, sandbox.Config{})
 		calm(&w.cfg)

@@ -24,6 +24,7 @@ func calm(cfg *bridge.Config) {
 // TestWeeks tells of an order that comes 3 days before its customer, whose KYC takes a week with a correction in between, and
 // whose investment is paid 10 days later, with a new member each day, stopped or killed: it is delivered, with one effect each.
 func TestWeeks(t *testing.T) {
+	t.Parallel()
 	if !*everyPoint {
 		t.Skip("it takes half a minute: make crash")
 	}

@@ -108,6 +108,7 @@ func (w *world) all(i int) {
 // Each kind of call has its effect and is answered with a 500, and the API keeps that error for the key: no repeat can ever learn
 // of the effect. Each event ends unknown, nothing is done twice, and nobody else notices.
 func TestEveryErrorIsCached(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newPipes(t, sandbox.Config{Idempotency: sandbox.Idempotency{CacheErrors: true}})
 		calm(&w.cfg)

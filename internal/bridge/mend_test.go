@@ -18,6 +18,7 @@ import (
 // investor was created is not, if the investor would have been another: by the forecast, and by the engine if it comes there all
 // the same; without that change it goes on from where it was.
 func TestReplayMended(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const customers = 200
 		w := newPipes(t, sandbox.Config{})
@@ -104,6 +105,7 @@ func TestReplayMended(t *testing.T) {
 // A credit whose end the provider does not know, and an order that may have been made, end as a person says. A decision that
 // comes too early, or again, or about something else does nothing.
 func TestResolveUnknown(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newPipes(t, sandbox.Config{})
 		w.cfg.Rules.PollInterval = time.Second
@@ -207,6 +209,7 @@ func (w *world) effect(d *replay.Desk, e replay.Effect, err error) replay.Effect
 
 // A credit that was refused is put back by itself: its order is not made again.
 func TestReplayOfFollowUp(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newPipes(t, sandbox.Config{})
 		w.cfg.Rules.PollInterval = time.Second

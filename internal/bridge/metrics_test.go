@@ -124,6 +124,7 @@ func (w *hintWorld) wave(name string, n int) {
 // Every metric is there under load, under its name and with its labels, and says what happened; and five times the customers make
 // no series more.
 func TestEveryMetric(t *testing.T) {
+	t.Parallel()
 	hinted(t, func(t *testing.T, w *hintWorld) {
 		p := newProber(t)
 		w.cfg.Rules.PollInterval, w.cfg.Rules.CreditByHand = time.Second, false
@@ -201,6 +202,7 @@ func TestEveryMetric(t *testing.T) {
 
 // A bridge whose numbers another one of the same registry has already does not run, and leaves that one its numbers.
 func TestRegistryOfAnother(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, p := newPipes(t, sandbox.Config{}), newProber(t)
 		w.cfg.Registry = prometheus.NewRegistry()
@@ -230,6 +232,7 @@ func (ungatherable) Collect(ch chan<- prometheus.Metric) {
 
 // A number that cannot be gathered is told as what it is, not as a client's trouble, and costs no other number.
 func TestUngatherable(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, p := newPipes(t, sandbox.Config{}), newProber(t)
 		w.cfg.Registry = prometheus.NewRegistry()

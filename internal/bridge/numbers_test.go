@@ -37,6 +37,7 @@ func number(t *testing.T, r *prometheus.Registry, name string, labels map[string
 
 // The numbers say what stands between the bridge and the API, are gone when it ends, and keep Prometheus' conventions.
 func TestNumbers(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newPipes(t, sandbox.Config{})
 		quietly(w)

@@ -96,6 +96,7 @@ func (p *prober) stays(want string, during time.Duration) {
 
 // A member that starts says what it has not got yet, one after the other, and is alive all the while.
 func TestReadinessAtStart(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, p := newPipes(t, sandbox.Config{}), newProber(t)
 		var down, refused atomic.Bool
@@ -149,6 +150,7 @@ func TestReadinessAtStart(t *testing.T) {
 // Once ready, a member stays so through outages of the API and of the brokers, and through rebalances: none of these would be
 // mended by taking it out, and rollouts and webhooks would suffer.
 func TestReadinessStays(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, p := newPipes(t, sandbox.Config{TokenLifetime: 10 * time.Minute}), newProber(t)
 		quietly(w)
@@ -204,6 +206,7 @@ func TestReadinessStays(t *testing.T) {
 
 // While a member drains it is not ready, and alive; its numbers can be had until its end.
 func TestDrainIsTold(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, p := newPipes(t, sandbox.Config{}), newProber(t)
 		o := &outage{answer: hangs, only: "/investors/"}
@@ -232,6 +235,7 @@ func TestDrainIsTold(t *testing.T) {
 
 // A listener that cannot be opened at the start is told with its key; one that fails later is made anew.
 func TestOpsListener(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newPipes(t, sandbox.Config{})
 		inUse := func(context.Context, string, string) (net.Listener, error) {
@@ -267,6 +271,7 @@ func TestOpsListener(t *testing.T) {
 
 // Profiles are served only if they are allowed, and an address that strangers may reach is warned of.
 func TestPprof(t *testing.T) {
+	t.Parallel()
 	for _, allowed := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			w, p := newPipes(t, sandbox.Config{}), newProber(t)
@@ -288,6 +293,7 @@ func TestPprof(t *testing.T) {
 
 // What is asked in another way than it is answered costs nothing: other methods, other paths, more than there are places for.
 func TestOpsLimits(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, p := newPipes(t, sandbox.Config{}), newProber(t)
 		m := w.start(p.serves)
@@ -353,6 +359,7 @@ func TestOpsConfig(t *testing.T) {
 
 // A member that is stopped while it waits for the brokers begins nothing any more: it does not open the webhooks' port for its end.
 func TestStopBeforeBrokers(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, p := newPipes(t, sandbox.Config{}), newProber(t)
 		m := w.start(p.serves, func(cfg *bridge.Config) {

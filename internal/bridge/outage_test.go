@@ -280,6 +280,7 @@ func quietly(w *world) {
 // An outage of two minutes under load, of any kind: it costs no event anything but time. While it lasts the API is asked once a
 // second, and nothing is written down; afterwards all is soon as before.
 func TestOutage(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		outage *outage
 		opens  time.Duration // within which it is noticed
@@ -342,6 +343,7 @@ func TestOutage(t *testing.T) {
 
 // A member that is stopped in an outage ends in time, and the next one finishes all, in the same outage or after it.
 func TestStopInOutage(t *testing.T) {
+	t.Parallel()
 	for name, answer := range map[string]http.HandlerFunc{"503": says(503), "no answers": hangs} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -376,6 +378,7 @@ func TestStopInOutage(t *testing.T) {
 
 // One customer whose calls fail is no outage: only its event is held.
 func TestOneCustomerFails(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newPipes(t, sandbox.Config{Latency: 20 * time.Millisecond, CallLog: 100_000})
 		quietly(w)

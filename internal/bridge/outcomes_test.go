@@ -59,6 +59,7 @@ func times(n int, a answer) []answer { return slices.Repeat([]answer{a}, n) }
 // comes of its event. Rows that need more than that POST are below, and in TestDownForLong (too old), TestOneFailsForEver (failing)
 // and consumer's TestPanics.
 func TestOutcomes(t *testing.T) {
+	t.Parallel()
 	const done, rejected, unresolved = "order credit.succeeded", "order event.rejected", "order event.unresolved"
 	retried := func(n int) string { return fmt.Sprintf("%d calls", n) }
 	for _, row := range []struct {
@@ -185,6 +186,7 @@ func (s *script) check(t *testing.T, calls string, least, most time.Duration) {
 
 // TestTaskOutcomes is the table's rows on tasks.
 func TestTaskOutcomes(t *testing.T) {
+	t.Parallel()
 	for verdict, result := range map[string]string{
 		sandbox.TaskSucceeded: "redeem redemption.succeeded", sandbox.TaskFailed: "redeem redemption.failed",
 		sandbox.TaskUnknown: "redeem event.unresolved",
@@ -217,6 +219,7 @@ func TestTaskOutcomes(t *testing.T) {
 
 // TestWaitOutcomes is the table's row on waiting: told once, done when it is there, dead as expired when it does not come.
 func TestWaitOutcomes(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newPipes(t, sandbox.Config{KYC: sandbox.KYC{Delay: 2 * time.Minute}})
 		w.cfg.Rules.MaxWait = 5 * time.Minute

@@ -39,6 +39,7 @@ func count(calls []sandbox.Call, from, to time.Time, after time.Duration) (r ref
 
 // A member that is told to wait makes no call before its time, and settles under what the API takes.
 func TestRetryAfter(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 20
 		w := newPipes(t, sandbox.Config{Latency: 20 * time.Millisecond, CallLog: 100_000})
@@ -69,6 +70,7 @@ func TestRetryAfter(t *testing.T) {
 
 // Two members that do not talk find a rate that the API takes from both.
 func TestMembersShareRate(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 30
 		w := newPipes(t, sandbox.Config{Latency: 20 * time.Millisecond, CallLog: 100_000})
@@ -97,6 +99,7 @@ func TestMembersShareRate(t *testing.T) {
 
 // A configured rate is kept from the first call on.
 func TestCeiling(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newPipes(t, sandbox.Config{CallLog: 100_000})
 		quietly(w)
@@ -126,6 +129,7 @@ func TestCeiling(t *testing.T) {
 // A token endpoint that refuses to be asked so often, with or without telling for how long, is asked more rarely. The API has
 // refused no call: once there is a token, all that waits goes on at full speed.
 func TestThrottledToken(t *testing.T) {
+	t.Parallel()
 	for name, answer := range map[string]http.HandlerFunc{
 		"silent": says(http.StatusTooManyRequests), "told": says(http.StatusTooManyRequests, "Retry-After", "20"),
 	} {

@@ -89,6 +89,7 @@ func (w *world) crowd(n int) {
 // is open again they are put back, with two interrupts on the way: one effect each, in the order of their customer. Put back
 // again and again, and with the inbox read from its start once more, nothing happens that had not happened.
 func TestReplayOfClosedCampaign(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const customers, orders = 20, 500
 		w := newPipes(t, sandbox.Config{})

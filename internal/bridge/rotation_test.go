@@ -139,6 +139,7 @@ func (w *world) unharmed(n int) {
 // Client secret, TLS files and password of the brokers change while the bridge is at work. The other sides refuse the old ones at
 // once, and cut what is connected; the files come in pieces, and late. No event fails.
 func TestRotationUnderLoad(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		v := vault{t, t.TempDir()}
 		servers, clients := newAuthority(t, "servers 1"), newAuthority(t, "clients 1")

@@ -38,6 +38,7 @@ func traceparent(trace, span, flags string) string { return "00-" + trace + "-" 
 // member that is killed after a call had its effect, goes on at a second one an hour later, which is stopped while the investment
 // is not paid yet, and ends at a third, whose follow-ups know the trace from state alone.
 func TestTraceOverRestarts(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newPipes(t, sandbox.Config{
 			StatusDelay: map[string]time.Duration{sandbox.StatusPaid: 2 * time.Hour},
@@ -117,6 +118,7 @@ func TestTraceOverRestarts(t *testing.T) {
 
 // A result that is published again has the same bytes, whether who publishes it samples or not, and whatever span it is in.
 func TestTraceInRepeatedResults(t *testing.T) {
+	t.Parallel()
 	repeated := 0
 	run := func(at int) (points int) {
 		synctest.Test(t, func(t *testing.T) {
@@ -159,6 +161,7 @@ func TestTraceInRepeatedResults(t *testing.T) {
 // Upstream decides whether a trace of its own is sampled; one that begins here is by configuration. Whatever is decided, and
 // without traces at all, what upstream said goes on.
 func TestTraceSampling(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, parent string
 		change       func(*bridge.Traces)
@@ -204,6 +207,7 @@ func TestTraceSampling(t *testing.T) {
 
 // A rejected event's dead letter goes on with the trace, intake's as well as the engine's, and the spans say why.
 func TestTraceOfDeadLetters(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newPipes(t, sandbox.Config{})
 		spans := collect(w)
@@ -259,6 +263,7 @@ func TestTraceOfDeadLetters(t *testing.T) {
 
 // Whether the collector is down, hangs, or refuses: events are as fast as ever, the spans are counted, and the end is not held up.
 func TestTracesOfNoCollector(t *testing.T) {
+	t.Parallel()
 	for name, answer := range map[string]http.HandlerFunc{
 		"down": nil,
 		"hangs": func(_ http.ResponseWriter, r *http.Request) {
@@ -317,6 +322,7 @@ func TestTracesOfNoCollector(t *testing.T) {
 
 // The headers of the collector's requests are in a file that may change, and in no log.
 func TestTraceHeaders(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newPipes(t, sandbox.Config{})
 		spans := collect(w)

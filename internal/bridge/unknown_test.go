@@ -16,6 +16,7 @@ import (
 // not in 60 days. It is looked at ever more rarely; max_wait later its event is given up, once, and holds back nothing more;
 // after that it is looked at once a day, so that it can still turn. All of it over restarts.
 func TestTaskUnknownForLong(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newPipes(t, sandbox.Config{})
 		calm(&w.cfg)
@@ -179,6 +180,7 @@ func told(t *testing.T, w *world, want map[string]int) {
 
 // An order that may have been made, and was given up, is not made again by another event: that is a conflict, for a person.
 func TestGivenUpIsNotMadeAgain(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newPipes(t, sandbox.Config{})
 		w.cfg.Rules.MaxWait = 5 * time.Minute

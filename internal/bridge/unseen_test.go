@@ -12,6 +12,7 @@ import (
 
 // What the API has made it may not show for a while. Nothing is given up for that: it is looked at until it is there.
 func TestNotShownYet(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newPipes(t, sandbox.Config{Tasks: map[string]sandbox.TaskRule{"create_credit": {Delay: time.Second}}})
 		until := time.Now().Add(10 * time.Minute)

@@ -34,6 +34,7 @@ func (l *failing) Accept() (net.Conn, error) {
 
 // A listener of webhooks that fails does not end the bridge: it listens anew, as often as it takes, and stops in time meanwhile.
 func TestListenerFails(t *testing.T) {
+	t.Parallel()
 	hinted(t, func(t *testing.T, w *hintWorld) {
 		first := &failing{newPipeListener(), make(chan struct{})}
 		last := &failing{newPipeListener(), make(chan struct{})}
@@ -75,6 +76,7 @@ func TestListenerFails(t *testing.T) {
 
 // Whoever takes webhooks from a network without TLS is told so.
 func TestListenWithoutTLS(t *testing.T) {
+	t.Parallel()
 	for listen, warned := range map[string]bool{
 		"hints.example.org:80": true, ":80": true, "[::]:80": true,
 		"127.0.0.1:80": false, "[::1]:80": false, "localhost:80": false,

@@ -137,6 +137,7 @@ func (w *hintWorld) deliver(investment string) {
 
 // An investment that is polled once an hour is delivered: its webhook makes the result come at once, whichever member takes it.
 func TestWebhook(t *testing.T) {
+	t.Parallel()
 	hinted(t, func(t *testing.T, w *hintWorld) {
 		one, other := w.start(w.listens), w.start()
 		time.Sleep(time.Minute) // they share the partitions
@@ -167,6 +168,7 @@ func TestWebhook(t *testing.T) {
 
 // The sandbox's own webhooks, sent three times each, late and in any order, make each status a result within two seconds.
 func TestWebhooksOfTheSandbox(t *testing.T) {
+	t.Parallel()
 	statuses := []string{sandbox.StatusReview, sandbox.StatusWaiting, sandbox.StatusAccepted, sandbox.StatusPaid}
 	const secret, apart = "s3cret of the provider", 2 * time.Minute
 	for name, hooks := range map[string]sandbox.Webhooks{
@@ -230,6 +232,7 @@ func partitionOf(w *world, customer string) int {
 
 // Who lies learns nothing and changes nothing: a hint is a look, and nothing of it is believed.
 func TestFalseWebhooks(t *testing.T) {
+	t.Parallel()
 	hinted(t, func(t *testing.T, w *hintWorld) {
 		m := w.start(w.listens)
 		investment := w.invest("a")
@@ -286,6 +289,7 @@ func TestFalseWebhooks(t *testing.T) {
 
 // A hint that the broker does not make durable is not taken, be it written or not, and its repeat is.
 func TestWebhookWithoutBroker(t *testing.T) {
+	t.Parallel()
 	for name, after := range map[string]bool{"failed and not applied": false, "failed but applied": true} {
 		t.Run(name, func(t *testing.T) {
 			hinted(t, func(t *testing.T, w *hintWorld) {
@@ -346,6 +350,7 @@ func (c *deafConn) Read(b []byte) (int, error) {
 
 // Hundreds who hold connections and send a byte a second hold up neither events nor, for long, the provider.
 func TestSlowWebhooks(t *testing.T) {
+	t.Parallel()
 	hinted(t, func(t *testing.T, w *hintWorld) {
 		m := w.start(w.listens)
 		investment := w.invest("a")
@@ -398,6 +403,7 @@ func dribble(ctx context.Context, door *pipeListener, begin string) {
 
 // Tokens are changed in their file while the bridge runs.
 func TestWebhookTokenChanges(t *testing.T) {
+	t.Parallel()
 	hinted(t, func(t *testing.T, w *hintWorld) {
 		file := filepath.Join(t.TempDir(), "token")
 		write := func(text string) {
@@ -431,6 +437,7 @@ func TestWebhookTokenChanges(t *testing.T) {
 
 // The provider may authenticate with OAuth client credentials instead.
 func TestWebhookClient(t *testing.T) {
+	t.Parallel()
 	hinted(t, func(t *testing.T, w *hintWorld) {
 		const secret = "s3cret-of-the-provider"
 		m := w.start(w.listens, func(cfg *bridge.Config) {
@@ -457,6 +464,7 @@ func TestWebhookClient(t *testing.T) {
 
 // Without the hints' topic a member that takes none does its work, and says it once; one that is to take hints does not start.
 func TestNoHintsTopic(t *testing.T) {
+	t.Parallel()
 	hinted(t, func(t *testing.T, w *hintWorld) {
 		none := func(cfg *bridge.Config) { cfg.Topics.Hints = "nosuch" }
 		m := w.start(none)

@@ -60,6 +60,7 @@ func keyPair(t *testing.T, dir string) *x509.Certificate {
 
 // A certificate is changed in its file while the bridge runs; a broken one changes nothing.
 func TestWebhookTLS(t *testing.T) {
+	t.Parallel()
 	hinted(t, func(t *testing.T, w *hintWorld) {
 		dir := t.TempDir()
 		trusting := func(cert *x509.Certificate) {

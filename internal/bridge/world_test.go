@@ -38,6 +38,7 @@ type world struct {
 	producer *kafka.Producer
 	contract *schemas.Contract
 	api      *sandbox.Server
+	handler  http.Handler   // of api
 	broker   *broker.Broker // of newPipes
 	tester   kafka.Config   // how those who emit and read connect, beyond brokers and Dial
 	log      *lockedBuffer
@@ -93,7 +94,7 @@ func newWorld(t testing.TB, cfg sandbox.Config, brokers []string, ln net.Listene
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, upstream: broker.Name(t, "upstream"), contract: contract, api: api, log: &lockedBuffer{}}
+	w := &world{t: t, upstream: broker.Name(t, "upstream"), contract: contract, api: api, handler: api.Handler(), log: &lockedBuffer{}}
 	w.cfg = w.config(brokers)
 	server := &http.Server{Handler: http.HandlerFunc(w.serve), ReadHeaderTimeout: time.Minute}
 	served := make(chan struct{})
@@ -189,10 +190,10 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 	wrap := w.wrap
 	w.mu.Unlock()
 	if wrap != nil {
-		wrap(w.api.Handler()).ServeHTTP(rw, r)
+		wrap(w.handler).ServeHTTP(rw, r)
 		return
 	}
-	w.api.Handler().ServeHTTP(rw, r)
+	w.handler.ServeHTTP(rw, r)
 }
 
 func (w *world) intercept(wrap func(http.Handler) http.Handler) {
