@@ -31,7 +31,7 @@ func (r *ready) push(l *lane, next int64) {
 		offset = l.queue[0].Offset
 	}
 	r.count++
-	l.turn = turn{max(offset, l.turn.offset+apart), r.count}
+	l.turn = turn{min(max(offset, l.turn.offset+apart), next), r.count} // whatever it did before, it goes before what is to come
 	heap.Push(r, l)
 }
 
