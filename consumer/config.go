@@ -75,8 +75,8 @@ type Config struct {
 	CommitEvery time.Duration // default 1 s
 	Stuck       time.Duration // after which a handler at one event is given up; default 10 min
 	Stall       time.Duration // after which a partition with work and without progress is taken anew; default 2 min
-	MaxInFlight int           // calls in flight, over all partitions: lanes at work are a few times as many; default 64
-	MaxWindow   int           // records of a partition taken and not done; default 10,000
+	MaxInFlight int           // calls in flight, over all partitions: lanes at work are up to three times as many; default 64
+	MaxWindow   int           // records of a partition taken and not done (with what is done between them, twice as many); default 10,000
 	MaxPayload  int           // bytes of memory of records taken and not done, over all partitions; default 8 MiB
 	FloodEvents int           // so many events of a type that ended, half of them rejected, make it pause; default 50
 	FloodWithin time.Duration // the sliding while in which they are counted; default 10 min

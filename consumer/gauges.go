@@ -124,7 +124,7 @@ type view struct {
 func (p *partition) view(now time.Time, lanes map[string]int) view {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	v := view{window: p.window.open(), bytes: p.bytes, lag: int64(p.window.open()) + max(0, p.known-p.next)}
+	v := view{window: p.window.open(), bytes: p.bytes, lag: int64(p.window.undone()) + max(0, p.known-p.next)}
 	if p.full {
 		v.full = 1
 	}

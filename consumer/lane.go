@@ -16,7 +16,7 @@ import (
 
 // lane is the work of one customer: one thing at a time, the inbox's records in their order, what is held in between.
 //
-// queue, queued, running, paused, gated, seated, ahead, missed, crowded, called, released, waits, hinted, wake, slot and turn belong
+// queue, queued, running, paused, gated, seated, ahead, missed, crowded, called, released, waits, hinted, wake, slot and rank belong
 // to the partition's mutex; hand is for all who look. place is given under the mutex, and given back by the worker. The rest belongs
 // to the worker that runs the lane, and while none does to whoever holds the mutex.
 type lane struct {
@@ -36,7 +36,7 @@ type lane struct {
 	hinted   []string  // keys of records about which hints came while it ran
 	wake     time.Time // when to run the lane again; zero: only for a record
 	slot     int       // its place among the alarms, from 1 on; 0: it has none
-	turn     turn      // its place among those that are ready, or the last that it had
+	rank     rank      // its place among those that are ready, or the last that it had
 
 	hand  hand
 	pass  Pass        // the gate's, for its next attempt or the present one; nil: it has none
@@ -52,7 +52,7 @@ type lane struct {
 }
 
 func newLane(customer string) *lane {
-	return &lane{customer: customer, owed: -1, turn: turn{offset: -apart}}
+	return &lane{customer: customer, owed: -1, rank: rank{offset: -apart}}
 }
 
 // item is work in a record that the lane has to come back to: held events, follow-ups, and the first of those behind.

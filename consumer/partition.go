@@ -130,8 +130,9 @@ func (p *partition) deliver(got kafka.Fetched) {
 }
 
 // windowSpan is how long a window may be, in windows full of records that are not done: behind one record that takes long,
-// and is followed by others of its customer, much gets done. A crash has all of it delivered again.
-const windowSpan = 4
+// and is followed by others of its customer, much gets done. Until its offset is committed, what is done keeps its outcome in
+// memory, and a crash or a handover has it delivered again.
+const windowSpan = 2
 
 // enough is how full a full window may still be for fetching to go on. With less, places would be empty for want of customers.
 const enough = 0.75
@@ -141,8 +142,8 @@ const enough = 0.75
 // One that is larger than the share fills it alone, and goes on. p.mu is held.
 func (p *partition) fullness() float64 {
 	bytes := float64(p.bytes*p.places.members) / float64(p.cfg.MaxPayload)
-	records := max(float64(p.window.undone()), float64(p.window.open())/windowSpan) / float64(p.cfg.MaxWindow)
-	return max(records, bytes)
+	records := max(p.window.undone(), p.window.open()-(windowSpan-1)*p.cfg.MaxWindow)
+	return max(float64(records)/float64(p.cfg.MaxWindow), bytes)
 }
 
 // committable gives the offset to commit, if it has moved.

@@ -6,6 +6,16 @@ import (
 	"pgregory.net/rapid"
 )
 
+// Where calls are many, the lanes that write are not as many times more.
+func TestPlacesOfManyCalls(t *testing.T) {
+	t.Parallel()
+	for calls, want := range map[int]int{1: 3, 64: 192, 256: 768, 1000: 1512} {
+		if pl := newPlaces(calls, 1); pl.limit != want {
+			t.Errorf("%d calls in flight: %d lanes at work, want %d", calls, pl.limit, want)
+		}
+	}
+}
+
 // A partition gets its share at any time, and all of the places while no other wants one; in all there are never more than
 // twice as many.
 func TestPlaces(t *testing.T) {

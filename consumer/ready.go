@@ -1,9 +1,13 @@
 package consumer
 
-import "container/heap"
+import (
+	"container/heap"
+	"slices"
+	"time"
+)
 
-// turn is when a ready lane's turn comes: in the order of the inbox.
-type turn struct {
+// rank is a ready lane's place in the order in which lanes go on: that of the inbox.
+type rank struct {
 	offset int64  // of the inbox
 	nth    uint64 // of those with the same, the first that was ready
 }
@@ -20,28 +24,39 @@ type ready struct {
 	count uint64 // of all that were ever in it
 }
 
-// push adds a lane, which is not in it. What comes from no record in the lane's queue counts as come now: next is the inbox
-// offset that is to be delivered next.
-func (r *ready) push(l *lane, next int64) {
-	offset := next
+// push adds a lane, which is not in it. What the lane has to come back to counts as old as what is oldest in the window; and
+// whatever it did before, the lane goes before what is to come, which begins at the offset next.
+func (r *ready) push(l *lane, oldest, next int64) {
+	offset := oldest
 	switch {
 	case l.task != nil:
 		offset = l.task.work.Offset
-	case len(l.queue) > 0:
+	case len(l.queue) > 0 && !l.pressed():
 		offset = l.queue[0].Offset
 	}
 	r.count++
-	l.turn = turn{min(max(offset, l.turn.offset+apart), next), r.count} // whatever it did before, it goes before what is to come
+	l.rank = rank{min(max(offset, l.rank.offset+apart), next), r.count}
 	heap.Push(r, l)
 }
 
-// pop takes the lane whose turn it is.
+// pressed says whether the time of one of the lane's items has come, as far as can be told without its record.
+func (l *lane) pressed() bool {
+	if len(l.items) == 0 {
+		return false
+	}
+	now := time.Now()
+	return slices.ContainsFunc(l.items, func(it *item) bool {
+		return (it.ready || !it.due.IsZero() && !it.due.After(now)) && (it.follow == "" || !l.waits && !l.seated)
+	})
+}
+
+// pop takes the first lane.
 func (r *ready) pop() *lane { return heap.Pop(r).(*lane) }
 
 func (r *ready) Len() int { return len(r.lanes) }
 
 func (r *ready) Less(i, j int) bool {
-	a, b := r.lanes[i].turn, r.lanes[j].turn
+	a, b := r.lanes[i].rank, r.lanes[j].rank
 	return a.offset < b.offset || a.offset == b.offset && a.nth < b.nth
 }
 
@@ -51,11 +66,13 @@ func (r *ready) Swap(i, j int) { r.lanes[i], r.lanes[j] = r.lanes[j], r.lanes[i]
 // Push adds a lane.
 func (r *ready) Push(x any) { r.lanes = append(r.lanes, x.(*lane)) }
 
-// Pop takes the last lane out.
+// Pop takes the last lane out, and lets go of an empty heap's memory.
 func (r *ready) Pop() any {
 	last := len(r.lanes) - 1
 	l := r.lanes[last]
 	r.lanes[last] = nil
-	r.lanes = r.lanes[:last]
+	if r.lanes = r.lanes[:last]; last == 0 {
+		r.lanes = nil
+	}
 	return l
 }

@@ -2,6 +2,7 @@ package consumer_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"distributor-bridge/internal/attempt"
+	"distributor-bridge/internal/outcome"
 	"distributor-bridge/schemas"
 )
 
@@ -29,7 +31,7 @@ func second(context.Context, *attempt.Run, int) error {
 	return nil
 }
 
-// Lanes take turns in the inbox's order: one with an event every ten does not have to wait, after each, until all others had theirs.
+// Lanes take turns in the inbox's order: one with an event every twenty does not have to wait, after each, until all others had theirs.
 func TestTurnsInInboxOrder(t *testing.T) {
 	t.Parallel()
 	virtual(t, func(t *testing.T, w *world) {
@@ -101,14 +103,106 @@ func TestWindowBehindOne(t *testing.T) {
 			w.put(w.linked(c, fmt.Sprint("e", i)))
 			time.Sleep(time.Second)
 		}
-		if n := len(d.ends()); n < 39 || n > 45 {
-			t.Errorf("%d have ended behind the long one, want about 39: it and they are four windows", n)
+		if n := len(d.ends()); n < 19 || n > 25 {
+			t.Errorf("%d have ended behind the long one, want about 19: it and they are two windows", n)
 		}
 		if n := w.number(registry, "window_full"); n != 1 {
 			t.Errorf("%v windows are full", n)
 		}
 		close(long)
 		w.until("all have ended", func() bool { return len(d.ends()) == len(customers) })
+		w.committed()
+		m.stop()
+	})
+}
+
+// What is held goes on when its time has come, also while much stands in the window.
+func TestHeldBesideMany(t *testing.T) {
+	t.Parallel()
+	virtual(t, func(t *testing.T, w *world) {
+		w.cfg.MaxInFlight = 1
+		w.cfg.HoldAfter, w.cfg.RetryFirst, w.cfg.RetryMost = time.Second, 2*time.Second, 2*time.Second
+		d := newDesk(t, func(ctx context.Context, run *attempt.Run, nth int) error {
+			if run.Event().ID == "held" && nth == 1 {
+				return outcome.Retry(outcome.ClassServer, true, errors.New("a trouble"))
+			}
+			return second(ctx, run, nth)
+		})
+		customers := w.of(0, 21)
+		events := []schemas.Event{w.linked(customers[20], "held")}
+		for i := range 600 {
+			events = append(events, w.linked(customers[i%20], fmt.Sprint("e", i)))
+		}
+		w.put(events...)
+		m := w.start(d, false)
+		w.until("what was held has ended", d.finished("held"))
+		if n := len(d.ends()); n > 60 {
+			t.Errorf("it is the %dth to end", n)
+		}
+		w.until("all have ended", func() bool { return len(d.ends()) == len(events) })
+		w.committed()
+		m.stop()
+	})
+}
+
+// A customer whose events come faster than they are done fills the window in the end; then others still flow at its pace, and do
+// not wait until much of it is done. What is done behind its oldest is no lag.
+func TestHotCustomer(t *testing.T) {
+	t.Parallel()
+	virtual(t, func(t *testing.T, w *world) {
+		registry := prometheus.NewPedanticRegistry()
+		w.cfg.MaxWindow, w.cfg.Registry = 1000, registry
+		customers := w.of(0, 31)
+		d := newDesk(t, func(_ context.Context, run *attempt.Run, _ int) error {
+			if run.Event().Customer == customers[0] {
+				time.Sleep(100 * time.Millisecond)
+			}
+			return nil
+		})
+		m := w.start(d, false)
+		n := 0
+		emit := func(events int) {
+			var all []schemas.Event
+			for range events {
+				c := customers[0]
+				if n%10 > 0 {
+					c = customers[1+n%30]
+				}
+				all = append(all, w.linked(c, fmt.Sprint("e", n)))
+				n++
+			}
+			for batch := range slices.Chunk(all, 50) { // a batch is fetched as a whole
+				w.put(batch...)
+			}
+		}
+		emit(1900)
+		time.Sleep(5 * time.Second)
+		if lag, open := w.number(registry, "inbox_lag_records"), w.number(registry, "window_records"); lag > 190 || open < 1000 {
+			t.Errorf("a lag of %v where all but 190 of one customer at most are done, in a window of %v", lag, open)
+		}
+		emit(2000)
+		emit(2000)
+		var most time.Duration // without an end of the others
+		for last, ended := time.Now(), 0; ended < n-n/10; time.Sleep(100 * time.Millisecond) {
+			others := 0
+			for _, id := range d.ends() {
+				var number int
+				if _, err := fmt.Sscanf(id, "e%d", &number); err != nil {
+					t.Fatal(err)
+				}
+				if number%10 > 0 {
+					others++
+				}
+			}
+			if others > ended {
+				ended, last = others, time.Now()
+			}
+			most = max(most, time.Since(last))
+		}
+		if most > 4*time.Second {
+			t.Errorf("nothing of the others was done for %s, while the hot customer had ten each second", most)
+		}
+		w.until("all have ended", func() bool { return len(d.ends()) == n })
 		w.committed()
 		m.stop()
 	})

@@ -25,7 +25,7 @@ var (
 	errStopped = errors.New("stopped")
 )
 
-// serve is a worker: it does one thing of a lane, then one of the lane whose turn it is, and so on, so that a customer with a
+// serve is a worker: it does one thing of a lane, then one of the first that is ready, and so on, so that a customer with a
 // thousand events leaves room for others. It has a place among the lanes at work.
 func (p *partition) serve(take, work context.Context, l *lane) {
 	for l != nil {
@@ -131,7 +131,7 @@ func (p *partition) after(l *lane, err error) (next *lane, unused bool) {
 // some says whether a lane is ready; p.mu is held.
 func (p *partition) some() bool { return len(p.ready.lanes)+len(p.first) > 0 }
 
-// pick takes the lane whose turn it is, one of those that go first if there are such; p.mu is held, and there is one.
+// pick takes the first lane that is ready, before them one of those that go first; p.mu is held, and there is one.
 func (p *partition) pick() (l *lane) {
 	if len(p.first) > 0 {
 		l = shift(&p.first)
@@ -159,7 +159,11 @@ func (p *partition) enqueue(l *lane) {
 		return
 	}
 	l.queued = true
-	p.ready.push(l, p.next)
+	oldest, _, some := p.window.oldest()
+	if !some {
+		oldest = p.next
+	}
+	p.ready.push(l, oldest, p.next)
 }
 
 // dispatch gives ready lanes to new workers, as far as there are places; p.mu is held.

@@ -23,7 +23,6 @@ var effectsOfStory = map[string]int{
 }
 
 func TestStory(t *testing.T) {
-	t.Parallel()
 	t.Run("pipes", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) { tellStory(t, newPipes(t, sandbox.Config{})) })
 	})

@@ -18,7 +18,6 @@ import (
 // TestMisfits sends what cannot be done among what can: it goes to the dead letters with where and why, but no value, and
 // all else is done.
 func TestMisfits(t *testing.T) {
-	t.Parallel()
 	t.Run("pipes", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) { sendMisfits(t, newPipes(t, sandbox.Config{})) })
 	})

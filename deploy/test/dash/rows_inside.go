@@ -55,7 +55,7 @@ func consuming() []panel {
 			"short",
 			q(`max by (partition) (distributor_bridge_window_records{$in})`, "{{partition}}")).stacked().width(12),
 		graph("Window: memory",
-			"Memory that these records take.",
+			"Memory that those of them take that are not done.",
 			"bytes",
 			q(`max by (partition) (distributor_bridge_window_bytes{$in})`, "{{partition}}")).stacked().width(12),
 	}
