@@ -26,15 +26,16 @@ func (p *partition) brim() {
 	}
 }
 
-// peek looks ahead for a resume while nothing is fetched: events of a type that has paused may be what there are too many of, and the
-// command that lets them go on stands behind what is not fetched. It is done now, and does nothing when it is delivered.
+// peek looks ahead for a resume while nothing is fetched: events of a type that has paused may be what there are too many of, in
+// all or of one subject, and the command that lets them go on stands behind what is not fetched. It is done now, and does nothing
+// when it is delivered.
 //
 // limited is for the reading; what it finds is written under ctx.
 func (p *partition) peek(ctx, limited context.Context) error {
 	p.mu.Lock()
-	brimful, from, to := p.brimful, max(p.peeked, p.next), p.known
+	stopped, from, to := p.brimful || p.full, max(p.peeked, p.next), p.known
 	p.mu.Unlock()
-	if !brimful || len(p.store.Control().Paused) == 0 {
+	if !stopped || len(p.store.Control().Paused) == 0 {
 		return nil
 	}
 	return p.cfg.Client.Read(limited, p.cfg.Inbox, p.number, from, to, func(r kafka.Record) (err error) {

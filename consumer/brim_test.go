@@ -1,12 +1,17 @@
 package consumer_test
 
 import (
+	"context"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"distributor-bridge/internal/attempt"
 )
 
 // A pause that fills its partitions can be ended, although the command stands behind what is not fetched any more.
@@ -31,6 +36,51 @@ func TestResumeOfFullPartitions(t *testing.T) {
 		w.write(w.command(released, ids...)...)
 		w.until("all that was held, and what came later, is done", d.finished(all...))
 		w.committed()
+	})
+}
+
+// So it can while the window is full.
+func TestResumeOfFullWindows(t *testing.T) {
+	t.Parallel()
+	virtual(t, func(t *testing.T, w *world) {
+		w.cfg.MaxWindow = 20
+		var closed atomic.Bool
+		closed.Store(true)
+		long, refuses := make(chan struct{}), refusing(&closed)
+		d := newDesk(t, func(ctx context.Context, run *attempt.Run, nth int) error {
+			if strings.HasPrefix(run.Event().ID, "long") {
+				<-long
+			}
+			return refuses(ctx, run, nth)
+		})
+		m := w.start(d, false)
+		events, ids := w.orders("o", 500)
+		w.put(events...)
+		pauses := w.everywhere(released)
+		time.Sleep(time.Minute)
+		ended := len(d.ends())
+		var last []string
+		for n := range partitions {
+			customers := w.of(n, 60)
+			w.put(w.linked(customers[0], fmt.Sprint("long", n)))
+			for i, c := range customers[1:] {
+				w.put(w.linked(c, fmt.Sprintf("after%d-%d", n, i)))
+			}
+			last = append(last, fmt.Sprintf("after%d-58", n))
+		}
+		closed.Store(false)
+		w.write(w.command(released, pauses...)...)
+		time.Sleep(2 * time.Minute)
+		if d.finished(last...)() {
+			t.Fatal("the windows are not full")
+		}
+		if n := len(d.ends()); n < len(ids) {
+			t.Errorf("of %d orders, and some after them, %d had ended before the command and %d after it", len(ids), ended, n)
+		}
+		close(long)
+		w.until("all is done", d.finished(last...))
+		w.committed()
+		m.stop()
 	})
 }
 

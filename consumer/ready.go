@@ -22,24 +22,30 @@ const apart = 16
 type ready struct {
 	lanes []*lane
 	count uint64 // of all that were ever in it
+	back  int64  // the offset at which the last lane ranks that comes back to something
 }
 
-// push adds a lane, which is not in it. What the lane has to come back to counts as old as what is oldest in the window; and
-// whatever it did before, the lane goes before what is to come, which begins at the offset next.
+// push adds a lane, which is not in it. What a lane has to come back to counts as about as old as what is oldest in the window, one
+// such lane after the other: so they and new records take turns, and ten thousand that fail again and again keep no record from
+// its turn. Whatever it did before, a lane goes before what is to come, which begins at the offset next.
 func (r *ready) push(l *lane, oldest, next int64) {
-	offset := oldest
+	var offset int64
 	switch {
 	case l.task != nil:
 		offset = l.task.work.Offset
 	case len(l.queue) > 0 && !l.pressed():
 		offset = l.queue[0].Offset
+	default:
+		r.back = min(max(r.back+1, oldest), next)
+		offset = r.back
 	}
 	r.count++
 	l.rank = rank{min(max(offset, l.rank.offset+apart), next), r.count}
 	heap.Push(r, l)
 }
 
-// pressed says whether the time of one of the lane's items has come, as far as can be told without its record.
+// pressed says whether the time of one of the lane's items has come, as far as can be told without its record: it may be blocked by
+// another.
 func (l *lane) pressed() bool {
 	if len(l.items) == 0 {
 		return false
