@@ -49,7 +49,10 @@ func TestResumeOfFullWindows(t *testing.T) {
 		long, refuses := make(chan struct{}), refusing(&closed)
 		d := newDesk(t, func(ctx context.Context, run *attempt.Run, nth int) error {
 			if strings.HasPrefix(run.Event().ID, "long") {
-				<-long
+				select {
+				case <-long:
+				case <-ctx.Done():
+				}
 			}
 			return refuses(ctx, run, nth)
 		})
@@ -65,6 +68,7 @@ func TestResumeOfFullWindows(t *testing.T) {
 			w.put(w.linked(customers[0], fmt.Sprint("long", n)))
 			for i, c := range customers[1:] {
 				w.put(w.linked(c, fmt.Sprintf("after%d-%d", n, i)))
+				time.Sleep(100 * time.Millisecond) // else one fetch has them all
 			}
 			last = append(last, fmt.Sprintf("after%d-58", n))
 		}

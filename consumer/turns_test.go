@@ -91,9 +91,12 @@ func TestWindowBehindOne(t *testing.T) {
 		registry := prometheus.NewPedanticRegistry()
 		w.cfg.MaxWindow, w.cfg.Registry = 10, registry
 		long := make(chan struct{})
-		d := newDesk(t, func(_ context.Context, run *attempt.Run, _ int) error {
+		d := newDesk(t, func(ctx context.Context, run *attempt.Run, _ int) error {
 			if run.Event().ID == "long" {
-				<-long
+				select {
+				case <-long:
+				case <-ctx.Done():
+				}
 			}
 			return nil
 		})
