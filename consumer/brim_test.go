@@ -49,10 +49,7 @@ func TestResumeOfFullWindows(t *testing.T) {
 		long, refuses := make(chan struct{}), refusing(&closed)
 		d := newDesk(t, func(ctx context.Context, run *attempt.Run, nth int) error {
 			if strings.HasPrefix(run.Event().ID, "long") {
-				select {
-				case <-long:
-				case <-ctx.Done():
-				}
+				await(ctx, long)
 			}
 			return refuses(ctx, run, nth)
 		})

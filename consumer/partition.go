@@ -38,7 +38,7 @@ type partition struct {
 	cut     func() // gives up what is in hand
 	lanes   map[string]*lane
 	ready   ready       // lanes that have something to do, and do not run
-	first   []*lane     // the same, to go before those: their follow-up has been given a place
+	first   []*lane     // the same, to go before those: their follow-up has been given a place, or the gate has let them in
 	waits   []*lane     // their follow-up is due, and waits for a place: see follow.go
 	gated   []*lane     // wait at the gate
 	seats   []*lane     // have a follow-up that does

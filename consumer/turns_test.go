@@ -32,6 +32,22 @@ func second(context.Context, *attempt.Run, int) error {
 	return nil
 }
 
+// await is what a handler does that takes until then.
+func await(ctx context.Context, then <-chan struct{}) {
+	select {
+	case <-then:
+	case <-ctx.Done():
+	}
+}
+
+// finish waits until so many events have ended and are committed, and stops the member.
+func (w *world) finish(m *member, d *desk, events int) {
+	w.t.Helper()
+	w.until("all have ended", func() bool { return len(d.ends()) == events })
+	w.committed()
+	m.stop()
+}
+
 // Lanes take turns in the inbox's order: one with an event every twenty does not have to wait, after each, until all others had theirs.
 func TestTurnsInInboxOrder(t *testing.T) {
 	t.Parallel()
@@ -78,9 +94,7 @@ func TestManyInARow(t *testing.T) {
 		if n := len(d.ends()); n > 40 {
 			t.Errorf("the late one is the %dth to end", n)
 		}
-		w.until("all have ended", func() bool { return len(d.ends()) == len(events)+1 })
-		w.committed()
-		m.stop()
+		w.finish(m, d, len(events)+1)
 	})
 }
 
@@ -93,10 +107,7 @@ func TestWindowBehindOne(t *testing.T) {
 		long := make(chan struct{})
 		d := newDesk(t, func(ctx context.Context, run *attempt.Run, _ int) error {
 			if run.Event().ID == "long" {
-				select {
-				case <-long:
-				case <-ctx.Done():
-				}
+				await(ctx, long)
 			}
 			return nil
 		})
@@ -114,9 +125,7 @@ func TestWindowBehindOne(t *testing.T) {
 			t.Errorf("%v windows are full", n)
 		}
 		close(long)
-		w.until("all have ended", func() bool { return len(d.ends()) == len(customers) })
-		w.committed()
-		m.stop()
+		w.finish(m, d, len(customers))
 	})
 }
 
@@ -143,9 +152,7 @@ func TestHeldBesideMany(t *testing.T) {
 		if n := len(d.ends()); n > 60 {
 			t.Errorf("it is the %dth to end", n)
 		}
-		w.until("all have ended", func() bool { return len(d.ends()) == len(events) })
-		w.committed()
-		m.stop()
+		w.finish(m, d, len(events))
 	})
 }
 
@@ -242,8 +249,6 @@ func TestHotCustomer(t *testing.T) {
 		if most > 4*time.Second {
 			t.Errorf("nothing of the others was done for %s, while the hot customer had ten each second", most)
 		}
-		w.until("all have ended", func() bool { return len(d.ends()) == n })
-		w.committed()
-		m.stop()
+		w.finish(m, d, n)
 	})
 }
