@@ -55,6 +55,7 @@ func (in *Intake) session(ctx context.Context, a *kafka.Assignment) error {
 	f := in.cfg.Client.Fetcher(kafka.FetcherConfig{ReadCommitted: true})
 	defer f.Close()
 	defer in.lag.forget()
+	doubted := map[kafka.TopicPartition]bool{} // could not be fetched: see remade
 	for topic, partitions := range a.Partitions {
 		starts, err := in.cfg.Client.StartOffset(ctx, topic)
 		if err != nil {
@@ -81,18 +82,58 @@ func (in *Intake) session(ctx context.Context, a *kafka.Assignment) error {
 			return in.again(ctx, err)
 		}
 		for _, got := range fetched {
-			if got.Err != nil {
-				if err := in.trouble(ctx, f, got); err != nil {
-					return in.again(ctx, err)
-				}
-				continue
-			}
-			if err := in.take(work, a, got); err != nil {
+			if err := in.given(ctx, work, a, f, got, doubted); err != nil {
 				return in.again(ctx, err)
 			}
-			in.lag.took(got)
 		}
 	}
+}
+
+// given deals with what a partition gave.
+func (in *Intake) given(
+	ctx, work context.Context, a *kafka.Assignment, f *kafka.Fetcher, got kafka.Fetched, doubted map[kafka.TopicPartition]bool,
+) error {
+	if got.Err != nil {
+		doubted[got.TopicPartition] = true
+		return in.trouble(ctx, f, got)
+	}
+	if doubted[got.TopicPartition] {
+		delete(doubted, got.TopicPartition)
+		if moved, err := in.remade(ctx, f, got); moved || err != nil {
+			return err
+		}
+	}
+	if err := in.take(work, a, got); err != nil {
+		return err
+	}
+	in.lag.took(got)
+	return nil
+}
+
+// remade looks, after a partition could not be fetched and before anything else of it is taken, whether its topic was deleted and made
+// anew meanwhile: brokers forget a deleted topic's offsets, and may already have as many new events as had been taken of the old
+// one. Then intake goes on at the start. Without an offset at the group nothing was taken yet, and the start is right, too.
+func (in *Intake) remade(ctx context.Context, f *kafka.Fetcher, got kafka.Fetched) (moved bool, err error) {
+	committed, err := in.cfg.Client.GroupOffsets(ctx, in.cfg.Group.ID, got.Topic)
+	if err != nil {
+		return false, err
+	}
+	if _, known := committed[got.Partition]; known {
+		return false, nil
+	}
+	starts, err := in.cfg.Client.StartOffset(ctx, got.Topic)
+	if err != nil {
+		return false, err
+	}
+	start := starts[got.Partition]
+	if start == got.From {
+		return false, nil
+	}
+	in.cfg.Log.Warn().Str("topic", got.Topic).Int("partition", got.Partition).Int64("wanted", got.From).Int64("start", start).
+		Msg("upstream has made its topic anew: intake goes on at the topic's start")
+	f.Set(got.TopicPartition, start)
+	in.lag.at(got.TopicPartition, start)
+	return true, nil
 }
 
 // again ends the session, so that the group is joined anew.
