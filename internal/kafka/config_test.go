@@ -12,9 +12,11 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -195,4 +197,31 @@ func TestNobodyListens(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "refused") {
 		t.Error(err)
 	}
+}
+
+// TestReasonOutlastsTheEnd: what was wrong is told although the last try was ended by the time's end.
+func TestReasonOutlastsTheEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const timeout = 2 * time.Second
+		began := time.Now()
+		c, err := kafka.New(kafka.Config{
+			Brokers: []string{"127.0.0.1:1"}, Timeout: timeout,
+			Dial: func(context.Context, string, string) (net.Conn, error) {
+				if time.Since(began) < 2*timeout {
+					return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+				}
+				time.Sleep(time.Until(began.Add(3 * timeout))) // when the question's time is over
+				return nil, &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Close)
+		_, err = c.Topics(t.Context())
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "refused") {
+			t.Error(err)
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -35,9 +36,9 @@ func (c *Client) retry(ctx context.Context, what string, try func() error) error
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() == nil {
+		if !over(ctx) {
 			last = err
-		} else if last != nil && errors.Is(err, ctx.Err()) {
+		} else if last != nil && interrupted(err) {
 			err = last
 		}
 		if !temporary(err) {
@@ -51,6 +52,18 @@ func (c *Client) retry(ctx context.Context, what string, try func() error) error
 			return fmt.Errorf("%s: %w", what, errors.Join(context.Cause(ctx), err))
 		}
 	}
+}
+
+// over says whether ctx's time is over: connections may know it a moment before ctx does.
+func over(ctx context.Context) bool {
+	end, limited := ctx.Deadline()
+	return ctx.Err() != nil || limited && !time.Now().Before(end)
+}
+
+// interrupted says whether an error tells only that somebody's time was over.
+func interrupted(err error) bool {
+	var late net.Error
+	return errors.Is(err, context.Canceled) || errors.As(err, &late) && late.Timeout()
 }
 
 // ask is retry for questions and administration, which a person may be waiting for: at most three timeouts long.
