@@ -99,7 +99,7 @@ func (in *Intake) given(
 	}
 	if doubted[got.TopicPartition] {
 		delete(doubted, got.TopicPartition)
-		if moved, err := in.remade(ctx, f, got); moved || err != nil {
+		if moved, err := in.remade(ctx, a, f, got); moved || err != nil {
 			return err
 		}
 	}
@@ -111,22 +111,19 @@ func (in *Intake) given(
 }
 
 // remade looks, after a partition could not be fetched and before anything else of it is taken, whether its topic was deleted and made
-// anew meanwhile: brokers forget a deleted topic's offsets, and may already have as many new events as had been taken of the old
-// one. Then intake goes on at the start. Without an offset at the group nothing was taken yet, and the start is right, too.
-func (in *Intake) remade(ctx context.Context, f *kafka.Fetcher, got kafka.Fetched) (moved bool, err error) {
-	committed, err := in.cfg.Client.GroupOffsets(ctx, in.cfg.Group.ID, got.Topic)
-	if err != nil {
+// anew meanwhile: the new one may already have as many events as had been taken of the old one. Then intake goes on at the start. (If
+// nothing was ever committed nothing was taken, and the start is right, too.)
+func (in *Intake) remade(ctx context.Context, a *kafka.Assignment, f *kafka.Fetcher, got kafka.Fetched) (moved bool, err error) {
+	uncommitted, err := a.Uncommitted(ctx, got.TopicPartition)
+	if err != nil || !uncommitted {
 		return false, err
-	}
-	if _, known := committed[got.Partition]; known {
-		return false, nil
 	}
 	starts, err := in.cfg.Client.StartOffset(ctx, got.Topic)
 	if err != nil {
 		return false, err
 	}
-	start := starts[got.Partition]
-	if start == got.From {
+	start, known := starts[got.Partition]
+	if !known || start == got.From {
 		return false, nil
 	}
 	in.cfg.Log.Warn().Str("topic", got.Topic).Int("partition", got.Partition).Int64("wanted", got.From).Int64("start", start).

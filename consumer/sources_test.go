@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -239,6 +241,27 @@ func TestIntakeTopicRemade(t *testing.T) {
 	open()
 	w.until("what is beyond the old ones is taken in", func() bool { return slices.Contains(w.taken(), "new 3") })
 	if got, want := w.taken(), []string{"old 1", "old 2", "new 1", "new 2", "new 3"}; !slices.Equal(got, want) {
+		t.Errorf("taken in %v, want %v", got, want)
+	}
+}
+
+// A partition that could not be fetched for a while goes on where it was: its topic is taken for a new one by nothing less than the
+// group's word.
+func TestIntakeGoesOnAfterTrouble(t *testing.T) {
+	t.Parallel()
+	w := inProcess(t)
+	w.emit(w.order("c1", "o1", "one"), w.order("c1", "o1", "two"))
+	w.start(nil, true)
+	w.caughtUp(w.cfg.Group.ID+"-intake", w.up)
+	h := w.broker.Cluster().Fault(kfake.Fault{
+		Keys: []kmsg.Key{kmsg.Fetch}, Topic: w.up, Count: 3, Err: kerr.UnknownTopicOrPartition,
+	})
+	if err := h.Wait(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	w.emit(w.order("c1", "o1", "three"))
+	w.until("what comes after the trouble is taken in", func() bool { return slices.Contains(w.taken(), "three") })
+	if got, want := w.taken(), []string{"one", "two", "three"}; !slices.Equal(got, want) {
 		t.Errorf("taken in %v, want %v", got, want)
 	}
 }

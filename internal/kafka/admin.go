@@ -3,6 +3,7 @@ package kafka
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -157,8 +158,18 @@ func (c *Client) GroupOffsets(ctx context.Context, group, topic string) (map[int
 	for i := range partitions {
 		partitions[i] = int32(i)
 	}
-	offsets := make(map[int]int64)
-	err = c.ask(ctx, "offsets of group "+group, func(ctx context.Context) error {
+	offsets, err := c.committed(ctx, group, topic, partitions...)
+	if errors.Is(err, kafkago.GroupIdNotFound) { // newer brokers than 4.2 may say so; others give no offsets
+		return map[int]int64{}, nil
+	}
+	maps.DeleteFunc(offsets, func(_ int, offset int64) bool { return offset < 0 })
+	return offsets, err
+}
+
+// committed asks a group's coordinator for its offset of each of the partitions; it is negative where there is none.
+func (c *Client) committed(ctx context.Context, group, topic string, partitions ...int32) (map[int]int64, error) {
+	offsets := make(map[int]int64, len(partitions))
+	err := c.ask(ctx, "offsets of group "+group, func(ctx context.Context) error {
 		m, err := c.send(ctx, &offsetfetch.Request{
 			GroupID: group,
 			Topics:  []offsetfetch.RequestTopic{{Name: topic, PartitionIndexes: partitions}},
@@ -167,10 +178,7 @@ func (c *Client) GroupOffsets(ctx context.Context, group, topic string) (map[int
 			return c.denied(err, onGroup("Describe", group))
 		}
 		res := m.(*offsetfetch.Response)
-		switch err := codeError(res.ErrorCode); {
-		case err.is(kafkago.GroupIdNotFound): // newer brokers than 4.2 may say so; others give no offsets
-			return nil
-		case err != 0:
+		if err := codeError(res.ErrorCode); err != 0 {
 			return c.denied(err, onGroup("Describe", group))
 		}
 		for _, t := range res.Topics {
@@ -178,10 +186,11 @@ func (c *Client) GroupOffsets(ctx context.Context, group, topic string) (map[int
 				if p.ErrorCode != 0 {
 					return fmt.Errorf("%s/%d: %w", topic, p.PartitionIndex, c.denied(code(p.ErrorCode), onTopic("Describe", topic)))
 				}
-				if p.CommittedOffset >= 0 {
-					offsets[int(p.PartitionIndex)] = p.CommittedOffset
-				}
+				offsets[int(p.PartitionIndex)] = p.CommittedOffset
 			}
+		}
+		if len(offsets) < len(partitions) {
+			return errEmpty
 		}
 		return nil
 	})

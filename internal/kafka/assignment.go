@@ -59,6 +59,18 @@ func (a *Assignment) Committed(tp TopicPartition) (offset int64, ok bool) {
 	return offset, ok && offset >= 0
 }
 
+// Uncommitted asks the group whether it has no offset of an owned partition, be it that there never was one or that the topic was
+// deleted since: brokers forget its offsets.
+func (a *Assignment) Uncommitted(ctx context.Context, tp TopicPartition) (bool, error) {
+	// Of this partition by its number: what metadata says of a topic just now is no proof of anything.
+	offsets, err := a.group.client.committed(ctx, a.group.cfg.ID, tp.Topic, int32(tp.Partition))
+	if err != nil {
+		return false, err
+	}
+	offset, told := offsets[tp.Partition]
+	return told && offset < 0, nil
+}
+
 // Lost is closed when it is known that the membership is lost: a drain is pointless from then on.
 func (a *Assignment) Lost() <-chan struct{} { return a.lost }
 
