@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"distributor-bridge/internal/broker"
@@ -32,12 +31,9 @@ func (c *BenchCmd) sharedBroker(ctx context.Context, t terminal) (*benchBroker, 
 	if c.Libs == "" {
 		return nil, nil
 	}
-	libs, err := filepath.Abs(c.Libs)
+	libs, err := jars(c.Libs)
 	if err != nil {
 		return nil, err
-	}
-	if jars, err := filepath.Glob(filepath.Join(libs, "*.jar")); err != nil || len(jars) == 0 {
-		return nil, fmt.Errorf("--libs: no jars in %s (make test-kafka fetches them)", c.Libs)
 	}
 	return startBroker(ctx, t, "apache", "--libs", libs)
 }
@@ -92,7 +88,11 @@ func (c *benchBrokerCmd) start(ctx context.Context, dir string) (brokerProcess, 
 	if c.Libs == "" {
 		return broker.Start(broker.Config{})
 	}
+	libs, err := jars(c.Libs)
+	if err != nil {
+		return nil, err
+	}
 	ctx, stop := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("no answer within %s", startLimit))
 	defer stop()
-	return broker.Apache(ctx, broker.ApacheConfig{Libs: c.Libs, Dir: dir})
+	return broker.Apache(ctx, broker.ApacheConfig{Libs: libs, Dir: dir})
 }

@@ -247,12 +247,9 @@ func (c *chaos) startBroker(ctx context.Context) (stop func(), err error) {
 		c.brokers = hello.Addrs
 		return kept.stop, nil
 	}
-	libs, err := filepath.Abs(c.cmd.Libs)
+	libs, err := jars(c.cmd.Libs)
 	if err != nil {
 		return nil, err
-	}
-	if jars, err := filepath.Glob(filepath.Join(libs, "*.jar")); err != nil || len(jars) == 0 {
-		return nil, fmt.Errorf("--libs: no jars in %s (make test-kafka fetches them)", c.cmd.Libs)
 	}
 	starting, cancel := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("no answer within %s", startLimit))
 	defer cancel()

@@ -34,14 +34,23 @@ Topics are not made by mere use.`
 // startLimit is how long the broker may take until it answers.
 const startLimit = time.Minute
 
+// jars gives the folder of --libs, absolute: a broker has a working folder of its own.
+func jars(libs string) (string, error) {
+	dir, err := filepath.Abs(libs)
+	if err != nil {
+		return "", fmt.Errorf("--libs: %w", err)
+	}
+	if found, err := filepath.Glob(filepath.Join(dir, "*.jar")); err != nil || len(found) == 0 {
+		return "", fmt.Errorf("--libs: no jars in %s (make test-kafka fetches them)", libs)
+	}
+	return dir, nil
+}
+
 // Run starts the broker, and ends it in any case.
 func (c *KafkaCmd) Run(ctx context.Context, t terminal) error {
-	libs, err := filepath.Abs(c.Libs) // the broker has a working folder of its own
+	libs, err := jars(c.Libs)
 	if err != nil {
 		return err
-	}
-	if jars, err := filepath.Glob(filepath.Join(libs, "*.jar")); err != nil || len(jars) == 0 {
-		return fmt.Errorf("--libs: no jars in %s (make test-kafka fetches them)", c.Libs)
 	}
 	dir, cleanup, err := c.folder()
 	if err != nil {

@@ -183,6 +183,7 @@ func (b *Bridge) work(ctx context.Context, takeHints func(context.Context) error
 	loop("breaker", func(ctx context.Context) error { b.gate.breaker.Run(ctx); return nil })
 	stages.Go(func() error { return takeHints(ctx) })
 	stages.Go(func() error { b.authorize(ctx); return nil })
+	stages.Go(func() error { b.announce(ctx); return nil })
 	return stages.Wait()
 }
 

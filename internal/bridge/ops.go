@@ -5,6 +5,7 @@ import (
 	"fmt"
 	stdlog "log"
 	"net"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -132,7 +133,8 @@ func (b *Bridge) missing() []string {
 		missing = append(missing, "inbox: its group is not joined yet")
 	}
 	if !b.intake.Standing().Joined {
-		missing = append(missing, "intake: its group is not joined yet")
+		missing = append(missing, "intake: the group for "+strings.Join(b.cfg.Topics.Upstream, ", ")+
+			" is not joined yet: at least one of them has to be there, and to be readable")
 	}
 	if inbox.Joined && !inbox.Restored {
 		missing = append(missing, fmt.Sprintf("state: %d of %d partitions are taken over", inbox.Owned, inbox.Assigned))
@@ -145,6 +147,25 @@ func (b *Bridge) missing() []string {
 		missing = append(missing, "token: none has been got yet"+why)
 	}
 	return missing
+}
+
+// announce says once that the member has all that it works with.
+func (b *Bridge) announce(ctx context.Context) {
+	began := time.Now()
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	for {
+		if len(b.missing()) == 0 {
+			b.cfg.Log.Info().Int("partitions", b.engine.Standing().Assigned).Dur("took_ms", time.Since(began)).
+				Msg("ready: the brokers answer, the groups are joined, state is taken over, the API gave a token")
+			return
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // askForToken is how often the API's client is asked for the first token. It asks the API less often, if that has failed.

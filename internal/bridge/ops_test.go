@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"distributor-bridge/internal/bridge"
+	"distributor-bridge/internal/kafka"
 	"distributor-bridge/internal/sandbox"
 	"distributor-bridge/schemas"
 )
@@ -115,8 +116,10 @@ func TestReadinessAtStart(t *testing.T) {
 			Keys: []kmsg.Key{kmsg.InitProducerID}, Count: -1, Err: kerr.CoordinatorNotAvailable,
 			When: func(r kmsg.Request) bool { return r.(*kmsg.InitProducerIDRequest).TransactionalID != nil },
 		})
-		dial := w.cfg.Dial
+		dial, late := w.cfg.Dial, w.upstream+".late"
+		notThere := "intake: the group for " + late + " is not joined yet: at least one of them has to be there, and to be readable"
 		m := w.start(p.serves, func(cfg *bridge.Config) {
+			cfg.Topics.Upstream = []string{late}
 			cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 				if down.Load() {
 					return nil, errors.New("connection refused")
@@ -130,13 +133,25 @@ func TestReadinessAtStart(t *testing.T) {
 		}
 		down.Store(false)
 		time.Sleep(time.Minute)
-		p.stays("state: 0 of 2 partitions are taken over; token: none has been got yet (unauthorized)", time.Minute)
+		p.stays(notThere+"; state: 0 of 2 partitions are taken over; token: none has been got yet (unauthorized)", time.Minute)
 		unreadable.Remove()
 		time.Sleep(2 * time.Minute)
-		p.stays("token: none has been got yet (unauthorized)", time.Minute)
+		p.stays(notThere+"; token: none has been got yet (unauthorized)", time.Minute)
 		refused.Store(false)
 		time.Sleep(time.Minute)
+		p.stays(notThere, time.Minute)
+		const said = `"message":"ready: `
+		if strings.Contains(w.log.String(), said) {
+			t.Error("it says that it is ready")
+		}
+		if _, err := w.kafka.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: late, Partitions: 1, Replication: 1}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
 		p.stays("", time.Minute)
+		if n := strings.Count(w.log.String(), said); n != 1 {
+			t.Errorf("it says %d times that it is ready", n)
+		}
 		m.stop()
 		if status, _ := p.get("/livez"); status != 0 {
 			t.Errorf("after its end it answers %d", status)
