@@ -55,7 +55,7 @@ func (in *Intake) session(ctx context.Context, a *kafka.Assignment) error {
 	f := in.cfg.Client.Fetcher(kafka.FetcherConfig{ReadCommitted: true})
 	defer f.Close()
 	defer in.lag.forget()
-	doubted := map[kafka.TopicPartition]bool{} // could not be fetched: see remade
+	origins := map[kafka.TopicPartition]*upstreamPartition{}
 	for topic, partitions := range a.Partitions {
 		starts, err := in.cfg.Client.StartOffset(ctx, topic)
 		if err != nil {
@@ -67,6 +67,7 @@ func (in *Intake) session(ctx context.Context, a *kafka.Assignment) error {
 			if !ok {
 				offset = starts[number]
 			}
+			origins[tp] = &upstreamPartition{}
 			f.Set(tp, offset)
 			in.lag.at(tp, offset)
 		}
@@ -82,7 +83,7 @@ func (in *Intake) session(ctx context.Context, a *kafka.Assignment) error {
 			return in.again(ctx, err)
 		}
 		for _, got := range fetched {
-			if err := in.given(ctx, work, a, f, got, doubted); err != nil {
+			if err := in.given(ctx, work, a, f, origins[got.TopicPartition], got); err != nil {
 				return in.again(ctx, err)
 			}
 		}
@@ -90,47 +91,31 @@ func (in *Intake) session(ctx context.Context, a *kafka.Assignment) error {
 }
 
 // given deals with what a partition gave.
-func (in *Intake) given(
-	ctx, work context.Context, a *kafka.Assignment, f *kafka.Fetcher, got kafka.Fetched, doubted map[kafka.TopicPartition]bool,
-) error {
+func (in *Intake) given(ctx, work context.Context, a *kafka.Assignment, f *kafka.Fetcher, u *upstreamPartition, got kafka.Fetched) error {
 	if got.Err != nil {
-		doubted[got.TopicPartition] = true
+		u.doubted = true
 		return in.trouble(ctx, f, got)
 	}
-	if doubted[got.TopicPartition] {
-		delete(doubted, got.TopicPartition)
-		if moved, err := in.remade(ctx, a, f, got); moved || err != nil {
+	if u.doubted {
+		remade, err := in.remade(ctx, a, u, got)
+		if err != nil {
 			return err
+		}
+		u.doubted = false
+		if remade {
+			in.cfg.Log.Warn().Str("topic", got.Topic).Int("partition", got.Partition).Int64("wanted", got.From).
+				Msg("upstream has made its topic anew: intake goes on at the topic's start")
+			f.Set(got.TopicPartition, got.LogStart)
+			in.lag.at(got.TopicPartition, got.LogStart)
+			return nil
 		}
 	}
 	if err := in.take(work, a, got); err != nil {
 		return err
 	}
+	u.took(got.Records)
 	in.lag.took(got)
 	return nil
-}
-
-// remade looks, after a partition could not be fetched and before anything else of it is taken, whether its topic was deleted and made
-// anew meanwhile: the new one may already have as many events as had been taken of the old one. Then intake goes on at the start. (If
-// nothing was ever committed nothing was taken, and the start is right, too.)
-func (in *Intake) remade(ctx context.Context, a *kafka.Assignment, f *kafka.Fetcher, got kafka.Fetched) (moved bool, err error) {
-	uncommitted, err := a.Uncommitted(ctx, got.TopicPartition)
-	if err != nil || !uncommitted {
-		return false, err
-	}
-	starts, err := in.cfg.Client.StartOffset(ctx, got.Topic)
-	if err != nil {
-		return false, err
-	}
-	start, known := starts[got.Partition]
-	if !known || start == got.From {
-		return false, nil
-	}
-	in.cfg.Log.Warn().Str("topic", got.Topic).Int("partition", got.Partition).Int64("wanted", got.From).Int64("start", start).
-		Msg("upstream has made its topic anew: intake goes on at the topic's start")
-	f.Set(got.TopicPartition, start)
-	in.lag.at(got.TopicPartition, start)
-	return true, nil
 }
 
 // again ends the session, so that the group is joined anew.

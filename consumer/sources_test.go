@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
-	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -118,14 +117,18 @@ func (w *world) remake(c *kgo.Client, topic string) (create func()) {
 	t := kmsg.NewDeleteTopicsRequestTopic()
 	t.Topic = kmsg.StringPtr(topic)
 	req.Topics = append(req.Topics, t)
-	if _, err := req.RequestWith(w.t.Context(), c); err != nil {
+	answer, err := req.RequestWith(w.t.Context(), c)
+	if err == nil {
+		err = kerr.ErrorForCode(answer.Topics[0].ErrorCode)
+	}
+	if err != nil {
 		w.t.Fatal(err)
 	}
 	return func() {
 		w.t.Helper()
 		w.until("it can be made again", func() bool {
-			_, err := w.client.CreateTopics(w.t.Context(), []kafka.TopicSpec{{Name: topic, Partitions: 1}})
-			return err == nil
+			created, err := w.client.CreateTopics(w.t.Context(), []kafka.TopicSpec{{Name: topic, Partitions: 1}})
+			return err == nil && created[topic]
 		})
 	}
 }
@@ -155,10 +158,7 @@ func TestIntakeTopicDeleted(t *testing.T) {
 	create()
 	put(t, c, of("again"), of("and again")) // ours knows the numbering of the old one
 	w.until("it is taken in again", taken("and again"))
-	// The in-process broker does not forget a deleted topic's offsets, so it may be taken in from where the old one ended.
-	if os.Getenv(broker.EnvBrokers) != "" {
-		w.until("from its start", taken("again"))
-	}
+	w.until("from its start", taken("again"))
 }
 
 // fetchGate is a network that can hold fetches back. Those that were held fail.
@@ -218,9 +218,6 @@ func (c *gatedConn) Write(b []byte) (int, error) {
 // taken in of old ones, is taken in from its start all the same.
 func TestIntakeTopicRemade(t *testing.T) {
 	t.Parallel()
-	if os.Getenv(broker.EnvBrokers) == "" {
-		t.Skip("the in-process broker does not forget a deleted topic's offsets")
-	}
 	w := sockets(t)
 	var gate fetchGate
 	w.kafka.Dial = gate.dial
@@ -245,23 +242,85 @@ func TestIntakeTopicRemade(t *testing.T) {
 	}
 }
 
-// A partition that could not be fetched for a while goes on where it was: its topic is taken for a new one by nothing less than the
-// group's word.
-func TestIntakeGoesOnAfterTrouble(t *testing.T) {
+// A topic that is deleted before what was taken of it is committed, and made again: the old one's offset is not the new one's.
+func TestIntakeTopicRemadeBeforeCommit(t *testing.T) {
 	t.Parallel()
 	w := inProcess(t)
-	w.emit(w.order("c1", "o1", "one"), w.order("c1", "o1", "two"))
-	w.start(nil, true)
-	w.caughtUp(w.cfg.Group.ID+"-intake", w.up)
+	w.topics(kafka.TopicSpec{Name: w.up + ".remade", Partitions: 1})
+	w.up += ".remade"
+	w.cfg.Upstream = []string{w.up}
+	w.cfg.Group.TopicPoll = time.Hour
 	h := w.broker.Cluster().Fault(kfake.Fault{
-		Keys: []kmsg.Key{kmsg.Fetch}, Topic: w.up, Count: 3, Err: kerr.UnknownTopicOrPartition,
+		Keys: []kmsg.Key{kmsg.OffsetCommit}, Topic: w.up, Count: -1, Err: kerr.UnknownTopicOrPartition,
 	})
-	if err := h.Wait(t.Context(), 3); err != nil {
+	w.emit(w.order("c1", "o1", "old 1"), w.order("c1", "o1", "old 2"))
+	w.start(nil, true)
+	if err := h.Wait(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	w.emit(w.order("c1", "o1", "three"))
-	w.until("what comes after the trouble is taken in", func() bool { return slices.Contains(w.taken(), "three") })
-	if got, want := w.taken(), []string{"one", "two", "three"}; !slices.Equal(got, want) {
-		t.Errorf("taken in %v, want %v", got, want)
+	c := w.writer()
+	w.remake(c, w.up)()
+	put(t, c, w.record(w.order("c1", "o1", "new 1")), w.record(w.order("c1", "o1", "new 2")), w.record(w.order("c1", "o1", "new 3")))
+	h.Remove()
+	w.until("the last is taken in", func() bool { return slices.Contains(w.taken(), "new 3") })
+	got := w.taken() // any of them may be there again: what is not committed is taken in again
+	for _, id := range []string{"new 1", "new 2"} {
+		if !slices.Contains(got, id) {
+			t.Errorf("taken in %v, without %s", got, id)
+		}
 	}
+}
+
+// A partition that could not be fetched for a while goes on where it was, also if the coordinator is busy, or has lost its offset: a
+// topic is taken in twice for none of that.
+func TestIntakeGoesOnAfterTrouble(t *testing.T) {
+	t.Parallel()
+	for name, offsets := range map[string]func(*kmsg.OffsetFetchResponseTopicPartition){
+		"offset known": nil,
+		"coordinator that loads": func(p *kmsg.OffsetFetchResponseTopicPartition) {
+			p.ErrorCode, p.Offset = kerr.CoordinatorLoadInProgress.Code, -1
+		},
+		"offset lost": func(p *kmsg.OffsetFetchResponseTopicPartition) { p.Offset = -1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := inProcess(t)
+			w.emit(w.order("c1", "o1", "one"), w.order("c1", "o1", "two"))
+			w.start(nil, true)
+			w.caughtUp(w.cfg.Group.ID+"-intake", w.up)
+			if offsets != nil {
+				w.broker.Cluster().ControlKey(int16(kmsg.OffsetFetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+					return offsetsOf(r.(*kmsg.OffsetFetchRequest), offsets), nil, true
+				})
+			}
+			h := w.broker.Cluster().Fault(kfake.Fault{
+				Keys: []kmsg.Key{kmsg.Fetch}, Topic: w.up, Count: 3, Err: kerr.UnknownTopicOrPartition,
+			})
+			if err := h.Wait(t.Context(), 3); err != nil {
+				t.Fatal(err)
+			}
+			w.emit(w.order("c1", "o1", "three"))
+			w.until("what comes after the trouble is taken in", func() bool { return slices.Contains(w.taken(), "three") })
+			if got, want := w.taken(), []string{"one", "two", "three"}; !slices.Equal(got, want) {
+				t.Errorf("taken in %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+// offsetsOf answers for a coordinator.
+func offsetsOf(r *kmsg.OffsetFetchRequest, say func(*kmsg.OffsetFetchResponseTopicPartition)) kmsg.Response {
+	answer := r.ResponseKind().(*kmsg.OffsetFetchResponse)
+	for _, asked := range r.Topics {
+		topic := kmsg.NewOffsetFetchResponseTopic()
+		topic.Topic = asked.Topic
+		for _, number := range asked.Partitions {
+			p := kmsg.NewOffsetFetchResponseTopicPartition()
+			p.Partition = number
+			say(&p)
+			topic.Partitions = append(topic.Partitions, p)
+		}
+		answer.Topics = append(answer.Topics, topic)
+	}
+	return answer
 }

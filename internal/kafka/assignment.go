@@ -83,9 +83,9 @@ func (a *Assignment) Alive(ctx context.Context) error {
 }
 
 // Commit stores offsets for the group: of each partition the first one not done. Partitions not owned and negative
-// offsets are refused, whole; brokers would store both. ErrLost after the membership is lost. Temporary errors are
-// retried until ctx ends. It may be called until the session has returned, also after its ctx has ended: give it
-// another.
+// offsets are refused, whole; brokers would store both. ErrLost after the membership is lost; ErrNoTopic if the topic was
+// deleted: stored later, the offset would be one of the topic that is made in its place. Temporary errors are retried
+// until ctx ends. It may be called until the session has returned, also after its ctx has ended: give it another.
 func (a *Assignment) Commit(ctx context.Context, offsets map[TopicPartition]int64) error {
 	for tp, offset := range offsets {
 		if _, own := a.committed[tp]; !own {
@@ -109,6 +109,9 @@ func (a *Assignment) Commit(ctx context.Context, offsets map[TopicPartition]int6
 		// between its members' joining and their new assignment they are not (27).
 		if errors.Is(err, ErrLost) {
 			a.lose()
+		}
+		if errors.Is(err, ErrNoTopic) {
+			return final{err}
 		}
 		return err
 	})
