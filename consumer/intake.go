@@ -98,17 +98,20 @@ func (in *Intake) given(ctx, work context.Context, a *kafka.Assignment, f *kafka
 	}
 	if u.doubted {
 		remade, err := in.remade(ctx, a, u, got)
-		if err != nil {
-			return err
-		}
-		u.doubted = false
-		if remade {
+		switch {
+		case err != nil: // as it comes again, so does the question
+			in.cfg.Log.Warn().Err(err).Str("topic", got.Topic).Int("partition", got.Partition).
+				Msg("upstream is not taken in until it is known whether its topic was made anew")
+			f.Set(got.TopicPartition, got.From)
+			return nil
+		case remade:
 			in.cfg.Log.Warn().Str("topic", got.Topic).Int("partition", got.Partition).Int64("wanted", got.From).
 				Msg("upstream has made its topic anew: intake goes on at the topic's start")
 			f.Set(got.TopicPartition, got.LogStart)
 			in.lag.at(got.TopicPartition, got.LogStart)
 			return nil
 		}
+		u.doubted = false
 	}
 	if err := in.take(work, a, got); err != nil {
 		return err

@@ -36,12 +36,15 @@ func (u *upstreamPartition) took(records []kafka.Record) {
 // remade looks, after a partition could not be fetched and before anything else of it is taken, whether its topic was deleted and made
 // anew meanwhile: the new one may already have as many events as had been taken of the old one.
 //
-// To take a topic in twice is worse than to leave the first events of a new one out, so all has to say so: the log begins at 0, what
-// was taken last is not in it any more, and the group's coordinator has no offset of it, since it forgets those of a deleted topic.
+// To take a topic in twice is worse than to leave the first events of a new one out, so all has to say so: the log begins at 0; what
+// was taken last, if anything was in this session, is not in it any more; and the group's coordinator has no offset of it, since it
+// forgets those of a deleted topic. It takes no longer than patience: other partitions wait meanwhile.
 func (in *Intake) remade(ctx context.Context, a *kafka.Assignment, u *upstreamPartition, got kafka.Fetched) (bool, error) {
 	if got.LogStart != 0 || got.From == 0 {
 		return false, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	if u.last != (mark{}) {
 		r, found, err := in.cfg.Client.ReadOne(ctx, got.Topic, got.Partition, u.last.offset)
 		switch {

@@ -249,7 +249,6 @@ func TestIntakeTopicRemadeBeforeCommit(t *testing.T) {
 	w.topics(kafka.TopicSpec{Name: w.up + ".remade", Partitions: 1})
 	w.up += ".remade"
 	w.cfg.Upstream = []string{w.up}
-	w.cfg.Group.TopicPoll = time.Hour
 	h := w.broker.Cluster().Fault(kfake.Fault{
 		Keys: []kmsg.Key{kmsg.OffsetCommit}, Topic: w.up, Count: -1, Err: kerr.UnknownTopicOrPartition,
 	})
@@ -271,26 +270,20 @@ func TestIntakeTopicRemadeBeforeCommit(t *testing.T) {
 	}
 }
 
-// A partition that could not be fetched for a while goes on where it was, also if the coordinator is busy, or has lost its offset: a
-// topic is taken in twice for none of that.
+// A partition that could not be fetched for a while goes on where it was, also if the coordinator has lost its offset: a topic whose
+// last record is where it was is no new one.
 func TestIntakeGoesOnAfterTrouble(t *testing.T) {
 	t.Parallel()
-	for name, offsets := range map[string]func(*kmsg.OffsetFetchResponseTopicPartition){
-		"offset known": nil,
-		"coordinator that loads": func(p *kmsg.OffsetFetchResponseTopicPartition) {
-			p.ErrorCode, p.Offset = kerr.CoordinatorLoadInProgress.Code, -1
-		},
-		"offset lost": func(p *kmsg.OffsetFetchResponseTopicPartition) { p.Offset = -1 },
-	} {
-		t.Run(name, func(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		t.Run(map[bool]string{false: "offset known", true: "offset lost"}[lost], func(t *testing.T) {
 			t.Parallel()
 			w := inProcess(t)
 			w.emit(w.order("c1", "o1", "one"), w.order("c1", "o1", "two"))
 			w.start(nil, true)
 			w.caughtUp(w.cfg.Group.ID+"-intake", w.up)
-			if offsets != nil {
+			if lost {
 				w.broker.Cluster().ControlKey(int16(kmsg.OffsetFetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
-					return offsetsOf(r.(*kmsg.OffsetFetchRequest), offsets), nil, true
+					return noOffsets(r.(*kmsg.OffsetFetchRequest)), nil, true
 				})
 			}
 			h := w.broker.Cluster().Fault(kfake.Fault{
@@ -308,16 +301,15 @@ func TestIntakeGoesOnAfterTrouble(t *testing.T) {
 	}
 }
 
-// offsetsOf answers for a coordinator.
-func offsetsOf(r *kmsg.OffsetFetchRequest, say func(*kmsg.OffsetFetchResponseTopicPartition)) kmsg.Response {
+// noOffsets answers for a coordinator that has none.
+func noOffsets(r *kmsg.OffsetFetchRequest) kmsg.Response {
 	answer := r.ResponseKind().(*kmsg.OffsetFetchResponse)
 	for _, asked := range r.Topics {
 		topic := kmsg.NewOffsetFetchResponseTopic()
 		topic.Topic = asked.Topic
 		for _, number := range asked.Partitions {
 			p := kmsg.NewOffsetFetchResponseTopicPartition()
-			p.Partition = number
-			say(&p)
+			p.Partition, p.Offset = number, -1
 			topic.Partitions = append(topic.Partitions, p)
 		}
 		answer.Topics = append(answer.Topics, topic)

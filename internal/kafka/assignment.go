@@ -84,8 +84,9 @@ func (a *Assignment) Alive(ctx context.Context) error {
 
 // Commit stores offsets for the group: of each partition the first one not done. Partitions not owned and negative
 // offsets are refused, whole; brokers would store both. ErrLost after the membership is lost; ErrNoTopic if the topic was
-// deleted: stored later, the offset would be one of the topic that is made in its place. Temporary errors are retried
-// until ctx ends. It may be called until the session has returned, also after its ctx has ended: give it another.
+// deleted, or is not known to the coordinator yet: stored later, the offset might be one of the topic that is made in its
+// place. Other temporary errors are retried until ctx ends. It may be called until the session has returned, also after
+// its ctx has ended: give it another.
 func (a *Assignment) Commit(ctx context.Context, offsets map[TopicPartition]int64) error {
 	for tp, offset := range offsets {
 		if _, own := a.committed[tp]; !own {

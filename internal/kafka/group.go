@@ -190,6 +190,11 @@ func (g *Group) join(ctx context.Context, present map[string]int, session Sessio
 			continue
 		}
 		m.id = gen.MemberID
+		if !g.sticky.fed() {
+			g.log.Warn().Msg("kafka: nobody was given a partition, as one of the topics is not there any more: joining anew")
+			_ = wait(ctx, g.cfg.JoinBackoff)
+			return nil
+		}
 		g.sticky.own(owned(gen))
 		if !alarm.Allow() {
 			g.log.Error().Int32("generation", gen.ID).Msg("kafka: the group rebalances again and again")

@@ -200,6 +200,55 @@ func TestSessionEnds(t *testing.T) {
 	}
 }
 
+// TestTopicGoneAtRejoin: a topic that is away while the group joins anew takes nothing else away, although the look for changed topics
+// comes much later.
+func TestTopicGoneAtRejoin(t *testing.T) {
+	t.Parallel()
+	brokers := broker.ForTest(t)
+	c := client(t, brokers)
+	stays, goes := topic(t, c, 1, nil), topic(t, c, 1, nil)
+	sessions, next := make(chan *kafka.Assignment), make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- c.Group(kafka.GroupConfig{
+			ID: broker.Name(t, "group"), Topics: []string{stays, goes}, TopicPoll: time.Hour, JoinBackoff: 100 * time.Millisecond,
+		}).Run(ctx, func(ctx context.Context, a *kafka.Assignment) error {
+			sessions <- a
+			select {
+			case <-next:
+			case <-ctx.Done():
+			}
+			return nil
+		})
+	}()
+	if a := <-sessions; len(a.All()) != 2 {
+		t.Errorf("begins with %v", a.Partitions)
+	}
+	remove(t, brokers, goes)
+	next <- struct{}{}
+	if a := <-sessions; len(a.Partitions[stays]) != 1 || !slices.Equal(a.Missing, []string{goes}) {
+		t.Errorf("goes on with %v, missing %v", a.Partitions, a.Missing)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func remove(t *testing.T, brokers []string, topic string) {
+	t.Helper()
+	req := kmsg.NewPtrDeleteTopicsRequest()
+	req.TopicNames, req.TimeoutMillis = []string{topic}, 10_000
+	spec := kmsg.NewDeleteTopicsRequestTopic()
+	spec.Topic = kmsg.StringPtr(topic)
+	req.Topics = append(req.Topics, spec)
+	res, err := req.RequestWith(t.Context(), other(t, brokers))
+	if err != nil || res.Topics[0].ErrorCode != 0 {
+		t.Fatal("delete a topic:", err, res)
+	}
+}
+
 // TestSessionContext: the session's context is an ordinary one, which HTTP clients understand.
 func TestSessionContext(t *testing.T) {
 	t.Parallel()

@@ -13,8 +13,9 @@ import (
 // there. Each member tells what it has in the user data with which it joins; the leader assigns. It takes for granted that
 // all members name the same topics, as Group demands; where they differ for a while, nobody gets a topic not named.
 type sticky struct {
-	mu    sync.Mutex
-	owned map[string][]int // of the last generation
+	mu      sync.Mutex       // guards the rest
+	owned   map[string][]int // of the last generation
+	starved bool             // this member was the leader, and had nothing to assign
 }
 
 // ProtocolName keeps members with another idea of the user data apart.
@@ -34,6 +35,16 @@ func (s *sticky) own(partitions map[string][]int) {
 	s.owned = partitions
 }
 
+// fed says whether there was something to assign, as far as this member knows. When one topic of several is missing, kafka-go has the
+// leader assign none of any, to nobody, and tells no error.
+func (s *sticky) fed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	starved := s.starved
+	s.starved = false
+	return !starved
+}
+
 // owned gives the partitions of a generation.
 func owned(gen *kafkago.Generation) map[string][]int {
 	all := make(map[string][]int, len(gen.Assignments))
@@ -46,7 +57,10 @@ func owned(gen *kafkago.Generation) map[string][]int {
 }
 
 // AssignGroups gives each member floor(partitions/members) or one more.
-func (*sticky) AssignGroups(members []kafkago.GroupMember, partitions []kafkago.Partition) kafkago.GroupMemberAssignments {
+func (s *sticky) AssignGroups(members []kafkago.GroupMember, partitions []kafkago.Partition) kafkago.GroupMemberAssignments {
+	s.mu.Lock()
+	s.starved = len(partitions) == 0
+	s.mu.Unlock()
 	slices.SortFunc(members, func(a, b kafkago.GroupMember) int { return cmp.Compare(a.ID, b.ID) })
 	free := map[TopicPartition]bool{}
 	for _, p := range partitions {
