@@ -112,8 +112,9 @@ func TestRestartBeforePublication(t *testing.T) {
 					texts = append(texts, text)
 				}
 			}
-			if len(texts) != before+1 || len(slices.Compact(texts)) != 1 {
-				t.Errorf("%d results, want %d with the same bytes:\n%s", len(texts), before+1, strings.Join(texts, "\n\n"))
+			// At least one more: the write that was given up may have come to the broker after the fault's end, after all.
+			if len(texts) <= before || len(texts) > before+2 || len(slices.Compact(texts)) != 1 {
+				t.Errorf("%d results, want %d or one more with the same bytes:\n%s", len(texts), before+1, strings.Join(texts, "\n\n"))
 			}
 		})
 	}

@@ -242,34 +242,6 @@ func TestIntakeTopicRemade(t *testing.T) {
 	}
 }
 
-// A topic that is deleted before what was taken of it is committed, and made again: the old one's offset is not the new one's.
-func TestIntakeTopicRemadeBeforeCommit(t *testing.T) {
-	t.Parallel()
-	w := inProcess(t)
-	w.topics(kafka.TopicSpec{Name: w.up + ".remade", Partitions: 1})
-	w.up += ".remade"
-	w.cfg.Upstream = []string{w.up}
-	h := w.broker.Cluster().Fault(kfake.Fault{
-		Keys: []kmsg.Key{kmsg.OffsetCommit}, Topic: w.up, Count: -1, Err: kerr.UnknownTopicOrPartition,
-	})
-	w.emit(w.order("c1", "o1", "old 1"), w.order("c1", "o1", "old 2"))
-	w.start(nil, true)
-	if err := h.Wait(t.Context(), 1); err != nil {
-		t.Fatal(err)
-	}
-	c := w.writer()
-	w.remake(c, w.up)()
-	put(t, c, w.record(w.order("c1", "o1", "new 1")), w.record(w.order("c1", "o1", "new 2")), w.record(w.order("c1", "o1", "new 3")))
-	h.Remove()
-	w.until("the last is taken in", func() bool { return slices.Contains(w.taken(), "new 3") })
-	got := w.taken() // any of them may be there again: what is not committed is taken in again
-	for _, id := range []string{"new 1", "new 2"} {
-		if !slices.Contains(got, id) {
-			t.Errorf("taken in %v, without %s", got, id)
-		}
-	}
-}
-
 // A partition that could not be fetched for a while goes on where it was, also if the coordinator has lost its offset: a topic whose
 // last record is where it was is no new one.
 func TestIntakeGoesOnAfterTrouble(t *testing.T) {

@@ -83,10 +83,9 @@ func (a *Assignment) Alive(ctx context.Context) error {
 }
 
 // Commit stores offsets for the group: of each partition the first one not done. Partitions not owned and negative
-// offsets are refused, whole; brokers would store both. ErrLost after the membership is lost; ErrNoTopic if the topic was
-// deleted, or is not known to the coordinator yet: stored later, the offset might be one of the topic that is made in its
-// place. Other temporary errors are retried until ctx ends. It may be called until the session has returned, also after
-// its ctx has ended: give it another.
+// offsets are refused, whole; brokers would store both. ErrLost after the membership is lost. Temporary errors are
+// retried until ctx ends. It may be called until the session has returned, also after its ctx has ended: give it
+// another.
 func (a *Assignment) Commit(ctx context.Context, offsets map[TopicPartition]int64) error {
 	for tp, offset := range offsets {
 		if _, own := a.committed[tp]; !own {
@@ -110,9 +109,6 @@ func (a *Assignment) Commit(ctx context.Context, offsets map[TopicPartition]int6
 		// between its members' joining and their new assignment they are not (27).
 		if errors.Is(err, ErrLost) {
 			a.lose()
-		}
-		if errors.Is(err, ErrNoTopic) {
-			return final{err}
 		}
 		return err
 	})
