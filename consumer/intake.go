@@ -55,7 +55,7 @@ func (in *Intake) session(ctx context.Context, a *kafka.Assignment) error {
 	f := in.cfg.Client.Fetcher(kafka.FetcherConfig{ReadCommitted: true})
 	defer f.Close()
 	defer in.lag.forget()
-	origins := map[kafka.TopicPartition]*upstreamPartition{}
+	upstream := map[kafka.TopicPartition]*upstreamPartition{}
 	for topic, partitions := range a.Partitions {
 		starts, err := in.cfg.Client.StartOffset(ctx, topic)
 		if err != nil {
@@ -67,7 +67,7 @@ func (in *Intake) session(ctx context.Context, a *kafka.Assignment) error {
 			if !ok {
 				offset = starts[number]
 			}
-			origins[tp] = &upstreamPartition{}
+			upstream[tp] = &upstreamPartition{}
 			f.Set(tp, offset)
 			in.lag.at(tp, offset)
 		}
@@ -83,7 +83,7 @@ func (in *Intake) session(ctx context.Context, a *kafka.Assignment) error {
 			return in.again(ctx, err)
 		}
 		for _, got := range fetched {
-			if err := in.given(ctx, work, a, f, origins[got.TopicPartition], got); err != nil {
+			if err := in.given(ctx, work, a, f, upstream[got.TopicPartition], got); err != nil {
 				return in.again(ctx, err)
 			}
 		}

@@ -112,18 +112,7 @@ func TestIntakeTransactions(t *testing.T) {
 // remake deletes a topic of upstream; create makes it again, empty, as soon as the brokers let it.
 func (w *world) remake(c *kgo.Client, topic string) (create func()) {
 	w.t.Helper()
-	req := kmsg.NewPtrDeleteTopicsRequest()
-	req.TopicNames, req.TimeoutMillis = []string{topic}, 10_000
-	t := kmsg.NewDeleteTopicsRequestTopic()
-	t.Topic = kmsg.StringPtr(topic)
-	req.Topics = append(req.Topics, t)
-	answer, err := req.RequestWith(w.t.Context(), c)
-	if err == nil {
-		err = kerr.ErrorForCode(answer.Topics[0].ErrorCode)
-	}
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	broker.DeleteTopic(w.t, c, topic)
 	return func() {
 		w.t.Helper()
 		w.until("it can be made again", func() bool {

@@ -21,6 +21,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"distributor-bridge/internal/bridge"
+	"distributor-bridge/internal/broker"
 )
 
 // mistake is one thing that is spoilt in a good set-up. testdata/mistakes.txt holds, below its name, what is said of it.
@@ -95,16 +96,7 @@ func setTopic(name, setting, value string) func(*site) {
 
 func deleteTopic(name string) func(*site) {
 	return func(s *site) {
-		s.spoil = func(admin *kgo.Client) {
-			req := kmsg.NewPtrDeleteTopicsRequest()
-			topic := kmsg.NewDeleteTopicsRequestTopic()
-			topic.Topic = kmsg.StringPtr(name)
-			req.Topics, req.TopicNames = append(req.Topics, topic), []string{name}
-			res, err := req.RequestWith(s.t.Context(), admin)
-			if err != nil || res.Topics[0].ErrorCode != 0 {
-				s.t.Fatal("delete a topic:", err, res)
-			}
-		}
+		s.spoil = func(admin *kgo.Client) { broker.DeleteTopic(s.t, admin, name) }
 	}
 }
 

@@ -6,6 +6,10 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // EnvBrokers names the environment variable with the brokers (host:port, comma-separated) that ForTest gives.
@@ -40,4 +44,21 @@ func Name(t testing.TB, what string) string {
 	}, t.Name())
 	name = name[:min(len(name), 120)]
 	return name + "." + what + "." + hex.EncodeToString(random[:])
+}
+
+// DeleteTopic deletes a topic.
+func DeleteTopic(t testing.TB, c *kgo.Client, topic string) {
+	t.Helper()
+	req := kmsg.NewPtrDeleteTopicsRequest()
+	req.TopicNames, req.TimeoutMillis = []string{topic}, 10_000
+	asked := kmsg.NewDeleteTopicsRequestTopic()
+	asked.Topic = kmsg.StringPtr(topic)
+	req.Topics = append(req.Topics, asked)
+	answer, err := req.RequestWith(t.Context(), c)
+	if err == nil {
+		err = kerr.ErrorForCode(answer.Topics[0].ErrorCode)
+	}
+	if err != nil {
+		t.Fatal("delete a topic:", err)
+	}
 }

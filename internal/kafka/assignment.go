@@ -64,11 +64,7 @@ func (a *Assignment) Committed(tp TopicPartition) (offset int64, ok bool) {
 func (a *Assignment) Uncommitted(ctx context.Context, tp TopicPartition) (bool, error) {
 	// Of this partition by its number: what metadata says of a topic just now is no proof of anything.
 	offsets, err := a.group.client.committed(ctx, a.group.cfg.ID, tp.Topic, int32(tp.Partition))
-	if err != nil {
-		return false, err
-	}
-	offset, told := offsets[tp.Partition]
-	return told && offset < 0, nil
+	return err == nil && offsets[tp.Partition] < 0, err
 }
 
 // Lost is closed when it is known that the membership is lost: a drain is pointless from then on.

@@ -191,7 +191,8 @@ func (g *Group) join(ctx context.Context, present map[string]int, session Sessio
 		}
 		m.id = gen.MemberID
 		if !g.sticky.fed() {
-			g.log.Warn().Msg("kafka: nobody was given a partition, as one of the topics is not there any more: joining anew")
+			g.log.Warn().Strs("topics", slices.Sorted(maps.Keys(present))).
+				Msg("kafka: nobody was given a partition, as one of the topics is not there any more: joining anew")
 			_ = wait(ctx, g.cfg.JoinBackoff)
 			return nil
 		}

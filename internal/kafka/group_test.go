@@ -225,7 +225,7 @@ func TestTopicGoneAtRejoin(t *testing.T) {
 	if a := <-sessions; len(a.All()) != 2 {
 		t.Errorf("begins with %v", a.Partitions)
 	}
-	remove(t, brokers, goes)
+	broker.DeleteTopic(t, other(t, brokers), goes)
 	next <- struct{}{}
 	if a := <-sessions; len(a.Partitions[stays]) != 1 || !slices.Equal(a.Missing, []string{goes}) {
 		t.Errorf("goes on with %v, missing %v", a.Partitions, a.Missing)
@@ -233,19 +233,6 @@ func TestTopicGoneAtRejoin(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
-	}
-}
-
-func remove(t *testing.T, brokers []string, topic string) {
-	t.Helper()
-	req := kmsg.NewPtrDeleteTopicsRequest()
-	req.TopicNames, req.TimeoutMillis = []string{topic}, 10_000
-	spec := kmsg.NewDeleteTopicsRequestTopic()
-	spec.Topic = kmsg.StringPtr(topic)
-	req.Topics = append(req.Topics, spec)
-	res, err := req.RequestWith(t.Context(), other(t, brokers))
-	if err != nil || res.Topics[0].ErrorCode != 0 {
-		t.Fatal("delete a topic:", err, res)
 	}
 }
 
