@@ -55,7 +55,7 @@ func (in *Intake) session(ctx context.Context, a *kafka.Assignment) error {
 	f := in.cfg.Client.Fetcher(kafka.FetcherConfig{ReadCommitted: true})
 	defer f.Close()
 	defer in.lag.forget()
-	upstream := map[kafka.TopicPartition]*upstreamPartition{}
+	doubted := map[kafka.TopicPartition]bool{} // they could not be fetched: the topic may be another one since
 	for topic, partitions := range a.Partitions {
 		starts, err := in.cfg.Client.StartOffset(ctx, topic)
 		if err != nil {
@@ -67,7 +67,10 @@ func (in *Intake) session(ctx context.Context, a *kafka.Assignment) error {
 			if !ok {
 				offset = starts[number]
 			}
-			upstream[tp] = &upstreamPartition{}
+			if a.Remade(tp) {
+				in.cfg.Log.Warn().Str("topic", topic).Int("partition", number).
+					Msg("upstream has made its topic anew: it is taken in from its start")
+			}
 			f.Set(tp, offset)
 			in.lag.at(tp, offset)
 		}
@@ -83,7 +86,7 @@ func (in *Intake) session(ctx context.Context, a *kafka.Assignment) error {
 			return in.again(ctx, err)
 		}
 		for _, got := range fetched {
-			if err := in.given(ctx, work, a, f, upstream[got.TopicPartition], got); err != nil {
+			if err := in.given(ctx, work, a, f, doubted, got); err != nil {
 				return in.again(ctx, err)
 			}
 		}
@@ -91,34 +94,38 @@ func (in *Intake) session(ctx context.Context, a *kafka.Assignment) error {
 }
 
 // given deals with what a partition gave.
-func (in *Intake) given(ctx, work context.Context, a *kafka.Assignment, f *kafka.Fetcher, u *upstreamPartition, got kafka.Fetched) error {
+func (in *Intake) given(
+	ctx, work context.Context, a *kafka.Assignment, f *kafka.Fetcher, doubted map[kafka.TopicPartition]bool, got kafka.Fetched,
+) error {
 	if got.Err != nil {
-		u.doubted = true
+		doubted[got.TopicPartition] = true
 		return in.trouble(ctx, f, got)
 	}
-	if u.doubted {
-		remade, err := in.remade(ctx, a, u, got)
-		switch {
+	if doubted[got.TopicPartition] {
+		switch same, err := in.same(ctx, a, got.Topic); {
 		case err != nil: // as it comes again, so does the question
 			in.cfg.Log.Warn().Err(err).Str("topic", got.Topic).Int("partition", got.Partition).
 				Msg("upstream is not taken in until it is known whether its topic was made anew")
 			f.Set(got.TopicPartition, got.From)
 			return nil
-		case remade:
-			in.cfg.Log.Warn().Str("topic", got.Topic).Int("partition", got.Partition).Int64("wanted", got.From).
-				Msg("upstream has made its topic anew: intake goes on at the topic's start")
-			f.Set(got.TopicPartition, got.LogStart)
-			in.lag.at(got.TopicPartition, got.LogStart)
-			return nil
+		case !same:
+			return fmt.Errorf("topic %s was deleted, or made anew", got.Topic)
 		}
-		u.doubted = false
+		delete(doubted, got.TopicPartition)
 	}
 	if err := in.take(work, a, got); err != nil {
 		return err
 	}
-	u.took(got.Records)
 	in.lag.took(got)
 	return nil
+}
+
+// same says whether a topic is still the one that it was when the session began, before anything else of it is taken. It takes no
+// longer than patience: others wait meanwhile.
+func (in *Intake) same(ctx context.Context, a *kafka.Assignment, topic string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return a.Same(ctx, topic)
 }
 
 // again ends the session, so that the group is joined anew.
@@ -143,8 +150,11 @@ func (in *Intake) trouble(ctx context.Context, f *kafka.Fetcher, got kafka.Fetch
 		return err
 	}
 	start := starts[got.Partition]
-	log.Int64("wanted", got.Next).Int64("start", start).
-		Msg("upstream has deleted events that were not taken in, or made its topic anew: intake goes on at the topic's start")
+	why := "upstream has deleted events that were not taken in"
+	if got.Next > start {
+		why = "upstream's log ends before what was taken in of it, as of a topic that was made anew, or one that was cut"
+	}
+	log.Int64("wanted", got.Next).Int64("start", start).Msg(why + ": intake goes on at the topic's start")
 	f.Set(got.TopicPartition, start)
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -147,49 +146,6 @@ func TestEmptyAnswer(t *testing.T) {
 func (w *world) stateOf(customer, key string, value string) {
 	w.t.Helper()
 	w.write(kafka.Record{Topic: w.cfg.State, Partition: w.partition(customer), Key: []byte(customer + "/" + key), Value: []byte(value)})
-}
-
-// An inbox that was made anew (state knows offsets above its end) stops the partition; its events are not lost silently.
-func TestInboxMadeAnew(t *testing.T) {
-	t.Parallel()
-	w := inProcess(t)
-	w.stateOf("c1", "order/o1", `{"v":1,"seen":1000}`)
-	d := newDesk(t, nil)
-	w.start(d, false)
-	w.put(w.order("c1", "o1", "new"))
-	time.Sleep(3 * time.Second)
-	repeated := d.told(func(r consumer.Report) bool { return r.Repeated })
-	if len(repeated) > 0 {
-		t.Errorf("%d events that were never worked on are taken for repeats, and lost", len(repeated))
-	}
-}
-
-// An inbox that has deleted what was not done: that partition stands still, and says so. The others go on.
-func TestInboxLost(t *testing.T) {
-	t.Parallel()
-	virtual(t, func(t *testing.T, w *world) {
-		registry, of := w.counted(), w.customers()
-		d := newDesk(t, nil)
-		m := w.start(d, false)
-		w.put(w.order(of[0], "o1", "before"))
-		w.until("done", d.finished("before"))
-		w.committed()
-		m.stop()
-		offsets := w.put(w.order(of[0], "o2", "gone"), w.order(of[0], "o3", "after"), w.order(of[1], "o4", "other"))
-		if err := w.broker.Cluster().DeleteRecords(w.cfg.Inbox, int32(w.partition(of[0])), offsets[1]); err != nil {
-			t.Fatal(err)
-		}
-		w.start(d, false)
-		lost := func(customer string) float64 {
-			return w.number(registry, "inbox_lost", "partition", strconv.Itoa(w.partition(customer)))
-		}
-		w.until("the other partition goes on", d.finished("other"))
-		w.until("it is told", func() bool { return lost(of[0]) == 1 })
-		time.Sleep(10 * time.Minute)
-		if lost(of[0]) != 1 || lost(of[1]) != 0 || d.tried("after") != 0 {
-			t.Errorf("lost: %v, %v; %d attempts after the gap", lost(of[0]), lost(of[1]), d.tried("after"))
-		}
-	})
 }
 
 // A held event is found again by its offset only if what lies there is that event.

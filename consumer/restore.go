@@ -79,7 +79,11 @@ func (l *life) start(ctx context.Context, store *state.Store, again bool) (next,
 	if highest := store.Highest(); highest >= end {
 		return 0, 0, fmt.Errorf("%w: its end is %d, and %d was taken from it", errAnew, end, highest)
 	}
-	next, ok := l.session.a.Committed(kafka.TopicPartition{Topic: e.cfg.Inbox, Partition: l.number})
+	tp := kafka.TopicPartition{Topic: e.cfg.Inbox, Partition: l.number}
+	if l.session.a.Remade(tp) && store.Highest() >= 0 {
+		return 0, 0, fmt.Errorf("%w: it was deleted, and there is another of its name", errAnew)
+	}
+	next, ok := l.session.a.Committed(tp)
 	if again {
 		offsets, err := e.cfg.Client.GroupOffsets(ctx, e.cfg.Group.ID, e.cfg.Inbox)
 		if err != nil {

@@ -231,49 +231,43 @@ func TestIntakeTopicRemade(t *testing.T) {
 	}
 }
 
-// A partition that could not be fetched for a while goes on where it was, also if the coordinator has lost its offset: a topic whose
-// last record is where it was is no new one.
-func TestIntakeGoesOnAfterTrouble(t *testing.T) {
+// A commit that was under way when the topic was deleted, and is repeated until it is made again, says nothing of the new one.
+func TestIntakeTopicRemadeBeforeCommit(t *testing.T) {
 	t.Parallel()
-	for _, lost := range []bool{false, true} {
-		t.Run(map[bool]string{false: "offset known", true: "offset lost"}[lost], func(t *testing.T) {
-			t.Parallel()
-			w := inProcess(t)
-			w.emit(w.order("c1", "o1", "one"), w.order("c1", "o1", "two"))
-			w.start(nil, true)
-			w.caughtUp(w.cfg.Group.ID+"-intake", w.up)
-			if lost {
-				w.broker.Cluster().ControlKey(int16(kmsg.OffsetFetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
-					return noOffsets(r.(*kmsg.OffsetFetchRequest)), nil, true
-				})
-			}
-			h := w.broker.Cluster().Fault(kfake.Fault{
-				Keys: []kmsg.Key{kmsg.Fetch}, Topic: w.up, Count: 3, Err: kerr.UnknownTopicOrPartition,
-			})
-			if err := h.Wait(t.Context(), 3); err != nil {
-				t.Fatal(err)
-			}
-			w.emit(w.order("c1", "o1", "three"))
-			w.until("what comes after the trouble is taken in", func() bool { return slices.Contains(w.taken(), "three") })
-			if got, want := w.taken(), []string{"one", "two", "three"}; !slices.Equal(got, want) {
-				t.Errorf("taken in %v, want %v", got, want)
-			}
-		})
+	w := inProcess(t)
+	h := w.broker.Cluster().Fault(kfake.Fault{
+		Keys: []kmsg.Key{kmsg.OffsetCommit}, Topic: w.up, Count: -1, Err: kerr.UnknownTopicOrPartition,
+	})
+	w.emit(w.order("c1", "o1", "old 1"), w.order("c1", "o1", "old 2"))
+	w.start(nil, true)
+	if err := h.Wait(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	c := w.writer()
+	w.remake(c, w.up)()
+	put(t, c, w.record(w.order("c1", "o1", "new 1")), w.record(w.order("c1", "o1", "new 2")), w.record(w.order("c1", "o1", "new 3")))
+	h.Remove()
+	for _, id := range []string{"new 1", "new 2", "new 3"} {
+		w.until(id+" is taken in", func() bool { return slices.Contains(w.taken(), id) })
 	}
 }
 
-// noOffsets answers for a coordinator that has none.
-func noOffsets(r *kmsg.OffsetFetchRequest) kmsg.Response {
-	answer := r.ResponseKind().(*kmsg.OffsetFetchResponse)
-	for _, asked := range r.Topics {
-		topic := kmsg.NewOffsetFetchResponseTopic()
-		topic.Topic = asked.Topic
-		for _, number := range asked.Partitions {
-			p := kmsg.NewOffsetFetchResponseTopicPartition()
-			p.Partition, p.Offset = number, -1
-			topic.Partitions = append(topic.Partitions, p)
-		}
-		answer.Topics = append(answer.Topics, topic)
+// A partition that could not be fetched for a while goes on where it was: its topic is no new one.
+func TestIntakeGoesOnAfterTrouble(t *testing.T) {
+	t.Parallel()
+	w := inProcess(t)
+	w.emit(w.order("c1", "o1", "one"), w.order("c1", "o1", "two"))
+	w.start(nil, true)
+	w.caughtUp(w.cfg.Group.ID+"-intake", w.up)
+	h := w.broker.Cluster().Fault(kfake.Fault{
+		Keys: []kmsg.Key{kmsg.Fetch}, Topic: w.up, Count: 3, Err: kerr.UnknownTopicOrPartition,
+	})
+	if err := h.Wait(t.Context(), 3); err != nil {
+		t.Fatal(err)
 	}
-	return answer
+	w.emit(w.order("c1", "o1", "three"))
+	w.until("what comes after the trouble is taken in", func() bool { return slices.Contains(w.taken(), "three") })
+	if got, want := w.taken(), []string{"one", "two", "three"}; !slices.Equal(got, want) {
+		t.Errorf("taken in %v, want %v", got, want)
+	}
 }

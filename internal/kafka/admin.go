@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -154,26 +155,51 @@ func (c *Client) GroupOffsets(ctx context.Context, group, topic string) (map[int
 	if err != nil {
 		return nil, err
 	}
-	partitions := make([]int32, info[topic].Partitions)
+	partitions := make([]int, info[topic].Partitions)
 	for i := range partitions {
-		partitions[i] = int32(i)
+		partitions[i] = i
 	}
-	offsets, err := c.committed(ctx, group, topic, partitions...)
+	all, err := c.committed(ctx, group, topic, partitions)
 	if errors.Is(err, kafkago.GroupIdNotFound) { // newer brokers than 4.2 may say so; others give no offsets
 		return map[int]int64{}, nil
 	}
-	maps.DeleteFunc(offsets, func(_ int, offset int64) bool { return offset < 0 })
-	return offsets, err
+	if err != nil {
+		return nil, err
+	}
+	offsets := make(map[int]int64, len(all))
+	for number, at := range all {
+		if at.offset >= 0 && !another(at.identity, info[topic].Identity) {
+			offsets[number] = at.offset
+		}
+	}
+	return offsets, nil
 }
 
-// committed asks a group's coordinator for its offset of each of the partitions; it is negative where there is none.
-func (c *Client) committed(ctx context.Context, group, topic string, partitions ...int32) (map[int]int64, error) {
-	offsets := make(map[int]int64, len(partitions))
+// committedAt is where a group is in a partition.
+type committedAt struct {
+	offset   int64  // negative: nowhere
+	identity string // of the topic in which it is; empty if that is not known
+}
+
+// ofTopic is how a group's offset tells of which topic it is, for all who look at its metadata.
+func ofTopic(identity string) string {
+	if identity == "" {
+		return ""
+	}
+	return ofTopicPrefix + identity
+}
+
+const ofTopicPrefix = "topic:"
+
+// committed asks a group's coordinator where it is in each of the partitions.
+func (c *Client) committed(ctx context.Context, group, topic string, partitions []int) (map[int]committedAt, error) {
+	asked := offsetfetch.RequestTopic{Name: topic}
+	for _, number := range partitions {
+		asked.PartitionIndexes = append(asked.PartitionIndexes, int32(number))
+	}
+	offsets := make(map[int]committedAt, len(partitions))
 	err := c.ask(ctx, "offsets of group "+group, func(ctx context.Context) error {
-		m, err := c.send(ctx, &offsetfetch.Request{
-			GroupID: group,
-			Topics:  []offsetfetch.RequestTopic{{Name: topic, PartitionIndexes: partitions}},
-		})
+		m, err := c.send(ctx, &offsetfetch.Request{GroupID: group, Topics: []offsetfetch.RequestTopic{asked}})
 		if err != nil {
 			return c.denied(err, onGroup("Describe", group))
 		}
@@ -186,7 +212,11 @@ func (c *Client) committed(ctx context.Context, group, topic string, partitions 
 				if p.ErrorCode != 0 {
 					return fmt.Errorf("%s/%d: %w", topic, p.PartitionIndex, c.denied(code(p.ErrorCode), onTopic("Describe", topic)))
 				}
-				offsets[int(p.PartitionIndex)] = p.CommittedOffset
+				at := committedAt{offset: p.CommittedOffset}
+				if identity, ours := strings.CutPrefix(p.Metadata, ofTopicPrefix); ours {
+					at.identity = identity
+				}
+				offsets[int(p.PartitionIndex)] = at
 			}
 		}
 		if len(offsets) < len(partitions) {

@@ -28,7 +28,8 @@ func TestCreateTopics(t *testing.T) {
 		}
 	}
 	topics, err := c.Topics(t.Context(), a, b)
-	if err != nil || len(topics) != 1 || topics[a] != (kafka.TopicInfo{Partitions: 3, Replication: 1}) {
+	want := kafka.TopicInfo{Partitions: 3, Replication: 1, Identity: topics[a].Identity}
+	if err != nil || len(topics) != 1 || topics[a] != want || want.Identity == "" {
 		t.Errorf("%v, %v", topics, err)
 	}
 	if all, err := c.Topics(t.Context()); err != nil || all[a].Partitions != 3 {

@@ -27,6 +27,8 @@ type Assignment struct {
 	generation int32
 	memberID   string
 	committed  map[TopicPartition]int64 // of all owned partitions; negative: none
+	identity   map[string]string        // of the topics, as resume has seen them
+	remade     map[TopicPartition]bool  // the group's offset is of a topic that is gone
 
 	once sync.Once
 	lost chan struct{} // closed once
@@ -36,7 +38,8 @@ func newAssignment(g *Group, gen *kafkago.Generation, missing []string) *Assignm
 	a := &Assignment{
 		Partitions: make(map[string][]int), Missing: missing,
 		group: g, generation: gen.ID, memberID: gen.MemberID,
-		committed: make(map[TopicPartition]int64), lost: make(chan struct{}),
+		committed: make(map[TopicPartition]int64), identity: make(map[string]string), remade: make(map[TopicPartition]bool),
+		lost: make(chan struct{}),
 	}
 	for topic, parts := range gen.Assignments {
 		for _, p := range parts {
@@ -53,18 +56,63 @@ func (a *Assignment) All() []TopicPartition {
 	return slices.SortedFunc(maps.Keys(a.committed), TopicPartition.compare)
 }
 
-// Committed gives the group's committed offset of an owned partition at the generation's start; false if there is none.
+// resume asks which topics these are, and where the group is in them: kafka-go does not tell of which topic an offset is.
+func (a *Assignment) resume(ctx context.Context) error {
+	c := a.group.client
+	unmarked := map[TopicPartition]int64{} // they do not say of which topic they are, or it was another cluster's
+	err := c.retry(ctx, "look where the group is", func() error {
+		topics, err := c.topics(ctx, slices.Sorted(maps.Keys(a.Partitions)), "Read")
+		if err != nil {
+			return err
+		}
+		for topic, partitions := range a.Partitions {
+			a.identity[topic] = topics[topic].Identity
+			offsets, err := c.committed(ctx, a.group.cfg.ID, topic, partitions)
+			if err != nil {
+				return err
+			}
+			for number, at := range offsets {
+				tp := TopicPartition{topic, number}
+				a.remade[tp] = at.offset >= 0 && another(at.identity, a.identity[topic])
+				switch {
+				case a.remade[tp]:
+					at.offset = -1
+				case at.offset >= 0 && at.identity != a.identity[topic]:
+					unmarked[tp] = at.offset
+				}
+				a.committed[tp] = at.offset
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return a.Commit(ctx, unmarked)
+}
+
+// Committed gives the group's committed offset of an owned partition at the session's start; false if there is none, or if it is of a
+// topic of that name that was deleted (Remade).
 func (a *Assignment) Committed(tp TopicPartition) (offset int64, ok bool) {
 	offset, ok = a.committed[tp]
 	return offset, ok && offset >= 0
 }
 
-// Uncommitted asks the group whether it has no offset of an owned partition, be it that there never was one or that the topic was
-// deleted since: brokers forget its offsets.
-func (a *Assignment) Uncommitted(ctx context.Context, tp TopicPartition) (bool, error) {
-	// Of this partition by its number: what metadata says of a topic just now is no proof of anything.
-	offsets, err := a.group.client.committed(ctx, a.group.cfg.ID, tp.Topic, int32(tp.Partition))
-	return err == nil && offsets[tp.Partition] < 0, err
+// Remade says whether the group had an offset of an owned partition when the session began, but of a topic of that name that was
+// deleted since. Brokers before 2.8, which do not tell topics apart, let it be taken for the new one's.
+func (a *Assignment) Remade(tp TopicPartition) bool { return a.remade[tp] }
+
+// Same asks the brokers whether a topic is still the one that it was at the session's start: false once it was deleted, or made
+// anew. Temporary errors are repeated until ctx ends.
+func (a *Assignment) Same(ctx context.Context, topic string) (same bool, err error) {
+	c := a.group.client
+	err = c.retry(ctx, "look whether it is the same topic", func() error {
+		topics, err := c.topics(ctx, []string{topic}, "Read")
+		now, there := topics[topic]
+		same = there && !another(a.identity[topic], now.Identity)
+		return err
+	})
+	return same, err
 }
 
 // Lost is closed when it is known that the membership is lost: a drain is pointless from then on.
@@ -78,10 +126,9 @@ func (a *Assignment) Alive(ctx context.Context) error {
 	return a.group.client.retry(ctx, "heartbeat", func() error { return a.heartbeat(ctx) })
 }
 
-// Commit stores offsets for the group: of each partition the first one not done. Partitions not owned and negative
-// offsets are refused, whole; brokers would store both. ErrLost after the membership is lost. Temporary errors are
-// retried until ctx ends. It may be called until the session has returned, also after its ctx has ended: give it
-// another.
+// Commit stores offsets for the group: of each partition the first one not done, and of which topic it is. Partitions not owned
+// and negative offsets are refused, whole; brokers would store both. ErrLost after the membership is lost. Temporary errors are
+// retried until ctx ends. It may be called until the session has returned, also after its ctx has ended: give it another.
 func (a *Assignment) Commit(ctx context.Context, offsets map[TopicPartition]int64) error {
 	for tp, offset := range offsets {
 		if _, own := a.committed[tp]; !own {
@@ -120,6 +167,7 @@ func (a *Assignment) commit(ctx context.Context, offsets map[TopicPartition]int6
 			CommittedOffset:      offsets[tp],
 			CommitTimestamp:      -1,
 			CommittedLeaderEpoch: -1, // 0 would make other clients take the log for truncated
+			CommittedMetadata:    ofTopic(a.identity[tp.Topic]),
 		}
 		if n := len(req.Topics); n > 0 && req.Topics[n-1].Name == tp.Topic {
 			req.Topics[n-1].Partitions = append(req.Topics[n-1].Partitions, part)

@@ -94,7 +94,7 @@ func (c *Client) Group(cfg GroupConfig) *Group {
 	return &Group{client: c, cfg: cfg.withDefaults(), sticky: &sticky{}, log: c.log.With().Str("group", cfg.ID).Logger()}
 }
 
-// errTopics is the cause of ctx when topics have come, gone or grown: not an end, the group is joined anew.
+// errTopics is the cause of ctx when topics have come, gone, grown or been made anew: not an end, the group is joined anew.
 var errTopics = errors.New("topics have changed")
 
 // Session is what a member does with its partitions during one generation.
@@ -132,15 +132,10 @@ func (g *Group) Run(ctx context.Context, session Session) error {
 	return nil
 }
 
-// present gives those of the topics that exist and may be seen, with their partition counts. hidden tells of those that may not
+// present gives those of the topics that exist and may be seen. hidden tells of those that may not
 // be: whether they exist nobody knows.
-func (g *Group) present(ctx context.Context) (present map[string]int, hidden []error, err error) {
-	topics, hidden, err := g.client.visible(ctx, g.cfg.Topics, "Read")
-	present = make(map[string]int, len(topics))
-	for name, info := range topics {
-		present[name] = info.Partitions
-	}
-	return present, hidden, err
+func (g *Group) present(ctx context.Context) (present map[string]TopicInfo, hidden []error, err error) {
+	return g.client.visible(ctx, g.cfg.Topics, "Read")
 }
 
 // refused says what is missing, where the coordinator denies the membership.
@@ -152,12 +147,12 @@ func (g *Group) refused(err error) error {
 	return g.client.denied(err, onGroup("Read", g.cfg.ID))
 }
 
-func (g *Group) missing(present map[string]int) []string {
+func (g *Group) missing(present map[string]TopicInfo) []string {
 	return slices.DeleteFunc(slices.Clone(g.cfg.Topics), func(t string) bool { _, ok := present[t]; return ok })
 }
 
 // join is a member for these topics until they change (nil), ctx ends (nil) or session fails.
-func (g *Group) join(ctx context.Context, present map[string]int, session Session) error {
+func (g *Group) join(ctx context.Context, present map[string]TopicInfo, session Session) error {
 	ctx, end := context.WithCancelCause(ctx)
 	watched := make(chan struct{})
 	go func() {
@@ -208,14 +203,19 @@ func (g *Group) join(ctx context.Context, present map[string]int, session Sessio
 
 // watch looks at the topics until they differ from present (true) or ctx ends. kafka-go can do it, too, but takes a
 // missing topic for a change: 200 rebalances a second.
-func (g *Group) watch(ctx context.Context, present map[string]int) (changed bool) {
+func (g *Group) watch(ctx context.Context, present map[string]TopicInfo) (changed bool) {
 	for wait(ctx, g.cfg.TopicPoll) == nil {
 		now, _, err := g.present(ctx)
-		if err != nil || maps.Equal(now, present) {
+		if err != nil || maps.EqualFunc(now, present, alike) {
 			continue
 		}
 		g.log.Info().Strs("missing", g.missing(now)).Msg("kafka: topics have changed, joining the group anew")
 		return true
 	}
 	return false
+}
+
+// alike says whether a topic is the same one, with as many partitions: else the group is joined anew.
+func alike(a, b TopicInfo) bool {
+	return a.Partitions == b.Partitions && !another(a.Identity, b.Identity)
 }

@@ -97,8 +97,9 @@ func (m *membership) generation(ctx context.Context, gen *kafkago.Generation, mi
 	return <-ended
 }
 
-// runSession calls session with a context of its own: kafka-go's is of a type that HTTP clients cannot use, with an error
-// that nobody knows. From that context's end on our heartbeats keep the membership; kafka-go's end with it.
+// runSession calls session once it is known where the group is, with a context of its own: kafka-go's is of a type that HTTP
+// clients cannot use, with an error that nobody knows. From that context's end on our heartbeats keep the membership; kafka-go's
+// end with it.
 func runSession(ctx, over context.Context, a *Assignment, session Session) error {
 	sctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -115,7 +116,15 @@ func runSession(ctx, over context.Context, a *Assignment, session Session) error
 		}
 		a.keep(returned)
 	}()
-	err := session(sctx, a)
+	err := a.resume(sctx)
+	if err == nil {
+		err = session(sctx, a)
+	} else {
+		if sctx.Err() == nil {
+			a.group.log.Error().Err(err).Msg("kafka: it is not known where the group is, which is joined anew")
+		}
+		err = nil
+	}
 	close(returned)
 	<-drained
 	return err

@@ -2,68 +2,11 @@ package kafka
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"iter"
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol/metadata"
 )
-
-// TopicInfo is what is known of a topic.
-type TopicInfo struct {
-	Partitions  int
-	Replication int // of partition 0
-}
-
-// Topics asks the brokers about topics, all of them if none is named. Missing ones are absent. ErrDenied names the first
-// that may not be seen.
-func (c *Client) Topics(ctx context.Context, names ...string) (map[string]TopicInfo, error) {
-	var topics map[string]TopicInfo
-	err := c.ask(ctx, "ask for topics", func(ctx context.Context) (err error) {
-		topics, err = c.topics(ctx, names, "Read") // who asks wants to read, as a rule; it holds Describe
-		return err
-	})
-	return topics, err
-}
-
-// topics asks once. A topic that may not be seen is an error, which names the operation that it is needed for.
-func (c *Client) topics(ctx context.Context, names []string, operation string) (map[string]TopicInfo, error) {
-	topics, hidden, err := c.visible(ctx, names, operation)
-	return topics, errors.Join(append(hidden, err)...)
-}
-
-// visible is topics without those that may not be seen, of which hidden tells.
-func (c *Client) visible(
-	ctx context.Context, names []string, operation string,
-) (topics map[string]TopicInfo, hidden []error, err error) {
-	// An exchange, since kafka-go answers its own type from memory.
-	m, err := c.send(ctx, &exchange{request: &metadata.Request{TopicNames: names}, clientID: c.cfg.ClientID})
-	if err != nil {
-		return nil, nil, err
-	}
-	topics = make(map[string]TopicInfo)
-	for _, t := range m.(*metadata.Response).Topics {
-		switch err := codeError(t.ErrorCode); {
-		case err == 0:
-		case err.Is(ErrNoTopic):
-			continue
-		case err.Is(ErrDenied):
-			hidden = append(hidden, fmt.Errorf("topic %s: %w", t.Name, c.denied(err, onTopic(operation, t.Name))))
-			continue
-		default:
-			return nil, nil, fmt.Errorf("topic %s: %w", t.Name, err)
-		}
-		info := TopicInfo{Partitions: len(t.Partitions)}
-		for _, p := range t.Partitions {
-			if p.PartitionIndex == 0 {
-				info.Replication = len(p.ReplicaNodes)
-			}
-		}
-		topics[t.Name] = info
-	}
-	return topics, hidden, nil
-}
 
 // leadership is who leads what, by one copy of the metadata.
 type leadership struct {

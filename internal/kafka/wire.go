@@ -11,8 +11,9 @@ var errMalformed = errors.New("malformed answer")
 
 // cursor reads an answer's fields one after the other. After an error, which it keeps, it gives zeros.
 type cursor struct {
-	b   []byte // what is left
-	err error
+	b       []byte // what is left
+	compact bool   // a flexible version: lengths of text and arrays are one more, of variable length, and there are tagged fields
+	err     error
 }
 
 // next gives the next n bytes; nil if there are fewer.
@@ -48,11 +49,45 @@ func (c *cursor) int64() int64 {
 }
 
 // text gives a string; a null one, of length -1, is empty.
-func (c *cursor) text() string { return string(c.next(max(0, int(c.int16())))) }
+func (c *cursor) text() string {
+	if c.compact {
+		return string(c.next(max(0, c.length())))
+	}
+	return string(c.next(max(0, int(c.int16()))))
+}
+
+// length gives one of a flexible version; -1 for null.
+func (c *cursor) length() int { return int(int32(c.uvarint())) - 1 }
+
+// tags skips a flexible version's tagged fields.
+func (c *cursor) tags() {
+	if !c.compact {
+		return
+	}
+	for n := c.uvarint(); n > 0 && c.err == nil; n-- {
+		c.uvarint() // its tag
+		c.next(int(int32(c.uvarint())))
+	}
+}
+
+func (c *cursor) uvarint() uint64 {
+	v, n := binary.Uvarint(c.b)
+	if n <= 0 {
+		c.b, c.err = nil, errMalformed
+		return 0
+	}
+	c.b = c.b[n:]
+	return v
+}
 
 // count gives the number of elements of an array, of at least size bytes each; 0 if that many cannot be there.
 func (c *cursor) count(size int) int {
-	n := int(c.int32())
+	var n int
+	if c.compact {
+		n = c.length()
+	} else {
+		n = int(c.int32())
+	}
 	if n > len(c.b)/size {
 		c.b, c.err = nil, errMalformed
 	}
