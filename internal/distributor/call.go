@@ -213,41 +213,44 @@ func ended(ctx context.Context, end time.Time, err error) error {
 
 // message is a request as it is sent.
 type message struct {
-	head     []byte // its first line and header
-	body     *body  // nil: none
-	document bool   // the body is one: it may be large, and slow to come
+	request
+	path, header string // the header that all requests have
+	token        *grant
+	body         *body // nil: none
 }
 
-// build makes the request. Nothing in its head has to be escaped: paths are our own, with UUIDs; Validate has looked at host and
-// user agent, and who fetched the token at that.
+// build makes the request.
 func (c *Client) build(ctx context.Context, r request, path string, token *grant) (message, error) {
-	m := message{document: r.document}
+	m := message{request: r, path: path, header: c.header, token: token}
 	if r.body != nil {
 		var err error
 		if m.body, err = r.body(ctx); err != nil {
 			return m, source(err)
 		}
 	}
-	const usual = 512 // bytes, without the token
-	head := bytes.NewBuffer(make([]byte, 0, usual+len(token.token)))
+	return m, nil
+}
+
+// appendHead appends the first line and the header. Nothing in them has to be escaped: paths are our own, with UUIDs; Validate has
+// looked at host and user agent, and who fetched the token at that.
+func (m *message) appendHead(to []byte) []byte {
 	add := func(parts ...string) {
 		for _, part := range parts {
-			head.WriteString(part)
+			to = append(to, part...)
 		}
 	}
-	add(r.op.method, " ", path, " HTTP/1.1\r\n", c.header, "Authorization: Bearer ", token.token, "\r\n")
-	if r.op.effect() {
-		add("X-Idempotency-Key: ", r.key.String(), "\r\n")
+	add(m.op.method, " ", m.path, " HTTP/1.1\r\n", m.header, "Authorization: Bearer ", m.token.token, "\r\n")
+	if m.op.effect() {
+		add("X-Idempotency-Key: ", m.key.String(), "\r\n")
 	}
 	switch {
 	case m.body != nil:
 		add("Content-Type: ", m.body.contentType, "\r\nContent-Length: ", strconv.FormatInt(m.body.length, 10), "\r\n")
-	case r.op.effect():
+	case m.op.effect():
 		add("Content-Length: 0\r\n")
 	}
 	add("\r\n")
-	m.head = head.Bytes()
-	return m, nil
+	return to
 }
 
 // failure gives the verdict on a content that could not be read, nil if it could.

@@ -106,7 +106,7 @@ func (w *wire) connect(ctx context.Context, end time.Time) (*conn, error) {
 		}
 		c.Conn = secure
 	}
-	c.in, c.out = bufio.NewReader(c), bufio.NewWriter(c)
+	c.in = bufio.NewReader(c)
 	return c, nil
 }
 
@@ -159,7 +159,6 @@ type conn struct {
 	raw  net.Conn // below TLS
 	wire *wire
 	in   *bufio.Reader
-	out  *bufio.Writer
 	left int64 // how much more may be read
 
 	since time.Time // when it became idle
@@ -210,11 +209,10 @@ func (c *conn) begin(ctx context.Context, end time.Time) *exchange {
 	c.left = mostHeader
 	x := &exchange{conn: c, end: end}
 	x.watching = context.AfterFunc(ctx, func() { _ = c.Close() })
-	c.out.Reset(x)
 	return x
 }
 
-// Write is for out. While it is under way nobody knows, so that it counts as sent. With n = 0 nothing was: TLS counts whole records,
+// Write is for write. While it is under way nobody knows, so that it counts as sent. With n = 0 nothing was: TLS counts whole records,
 // and a server cannot read a part of one.
 func (x *exchange) Write(b []byte) (int, error) {
 	x.mu.Lock()
@@ -239,7 +237,6 @@ func (x *exchange) finish() {
 		_ = x.Close()
 		return
 	}
-	x.out.Reset(nil) // else the connection keeps the call's context
 	x.wire.keep(x.conn)
 }
 
@@ -266,8 +263,9 @@ func (x *exchange) isSent() bool {
 // answer before it has read it all.
 func (x *exchange) send(m message) (*http.Response, error) {
 	if m.document {
-		// It ends when the connection is closed or, while it reads the document, when the call's context ends.
-		go func() { _ = x.write(m) }()
+		// It ends when the connection is closed or, while it reads the document, when the call's context ends. It has an m of its
+		// own, so that the one of other requests stays on the stack.
+		go func(m message) { _ = x.write(m) }(m)
 	} else if err := x.write(m); err != nil {
 		return nil, err
 	}
@@ -295,18 +293,31 @@ func (x *exchange) header() (*http.Response, error) {
 	}
 }
 
+// writers are buffers that requests are written from. A request has one while it is written only: so the next one finds it in the
+// processor's cache, and connections that are idle or wait for an answer hold none.
+var writers = sync.Pool{New: func() any { return bufio.NewWriter(nil) }}
+
+// keepWriter gives a buffer back, without the exchange that it wrote to and its error.
+func keepWriter(w *bufio.Writer) {
+	w.Reset(nil)
+	writers.Put(w)
+}
+
 // write writes the request, and then limits how long the answer may take to begin.
 func (x *exchange) write(m message) error {
 	defer m.body.close()
-	_, err := x.out.Write(m.head)
+	out := writers.Get().(*bufio.Writer)
+	out.Reset(x)
+	defer keepWriter(out)
+	_, err := out.Write(m.appendHead(out.AvailableBuffer()))
 	if m.document && err == nil {
-		err = x.out.Flush() // the server may refuse it before it has come
+		err = out.Flush() // the server may refuse it before it has come
 	}
 	if err == nil {
-		err = m.body.writeTo(x.out)
+		err = m.body.writeTo(out)
 	}
 	if err == nil {
-		err = x.out.Flush()
+		err = out.Flush()
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
