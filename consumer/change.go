@@ -41,9 +41,9 @@ func (c *change) find(key string) *state.Record {
 }
 
 // objects takes over the objects that an attempt changed.
-func (c *change) objects(changed map[string]attempt.Object) {
-	for key, o := range changed {
-		c.record(key).Object = o
+func (c *change) objects(changed []attempt.Entry) {
+	for _, e := range changed {
+		c.record(e.Key).Object = e.Object
 	}
 }
 
@@ -115,7 +115,7 @@ func (j *journal) Processing(except string) bool {
 }
 
 // Intend writes work and changed objects down.
-func (j *journal) Intend(ctx context.Context, w attempt.Work, changed map[string]attempt.Object) error {
+func (j *journal) Intend(ctx context.Context, w attempt.Work, changed []attempt.Entry) error {
 	c := newChange(j.store, j.customer)
 	c.objects(changed)
 	home := c.record(j.home)

@@ -270,8 +270,8 @@ func (t *task) wroteIn(run *attempt.Run) {
 	if t.wrote == nil {
 		t.wrote = map[string]bool{}
 	}
-	for key := range run.Changed() {
-		t.wrote[key] = true
+	for _, e := range run.Changed() {
+		t.wrote[e.Key] = true
 	}
 }
 
@@ -290,7 +290,7 @@ type watched struct {
 }
 
 // Intend writes work and changed objects down.
-func (w watched) Intend(ctx context.Context, work attempt.Work, changed map[string]attempt.Object) error {
+func (w watched) Intend(ctx context.Context, work attempt.Work, changed []attempt.Entry) error {
 	w.hand.turn(intending)
 	defer w.hand.turn(handling)
 	return w.journal.Intend(ctx, work, changed)

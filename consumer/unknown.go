@@ -101,8 +101,8 @@ func (p *partition) forsake(ctx context.Context, t *task) error {
 
 // giveUp marks what w may have made, or takes it out if w surely made nothing of it, and gives the objects that changed. home
 // is the key of the record that holds w.
-func (c *change) giveUp(home string, w attempt.Work) map[string]attempt.Object {
-	changed := map[string]attempt.Object{}
+func (c *change) giveUp(home string, w attempt.Work) []attempt.Entry {
+	changed := []attempt.Entry{}
 	hash := w.Event.Hash()
 	for _, e := range c.store.Live(c.customer) { // among them is all that has only begun
 		o := e.Record.Object.Clone()
@@ -116,7 +116,7 @@ func (c *change) giveUp(home string, w attempt.Work) map[string]attempt.Object {
 		default:
 			continue
 		}
-		changed[e.Key] = o
+		changed = append(changed, attempt.Entry{Key: e.Key, Object: o})
 	}
 	c.objects(changed)
 	return changed

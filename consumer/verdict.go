@@ -229,12 +229,12 @@ func (p *partition) tell(ctx context.Context, t *task) error {
 
 // write writes a change, then brings the lane up to it: its items, and who is woken. changed are the objects that an
 // attempt changed, follows the follow-ups that it asked for; changed is nil if no attempt made the change.
-func (p *partition) write(ctx context.Context, t *task, c *change, changed map[string]attempt.Object, follows []attempt.Follow) error {
+func (p *partition) write(ctx context.Context, t *task, c *change, changed []attempt.Entry, follows []attempt.Follow) error {
 	l := t.lane
 	freed := t.home == schemas.SubjectPositions
-	for key := range changed {
-		r := p.store.Get(l.customer, key)
-		freed = freed || r != nil && r.Processing() && !c.find(key).Processing()
+	for _, e := range changed {
+		r := p.store.Get(l.customer, e.Key)
+		freed = freed || r != nil && r.Processing() && !c.find(e.Key).Processing()
 	}
 	if err := c.write(ctx); err != nil {
 		return stopped(ctx, err)
@@ -251,8 +251,8 @@ func (p *partition) write(ctx context.Context, t *task, c *change, changed map[s
 	}
 	keys := map[string]bool{}
 	maps.Copy(keys, t.wrote)
-	for key := range changed {
-		keys[key] = true
+	for _, e := range changed {
+		keys[e.Key] = true
 	}
 	j := journal{store: p.store, customer: l.customer}
 	l.woken(p.records(l), keys, freed && !j.Processing(""))

@@ -187,7 +187,8 @@ func (e *engine) record(it *item, r *attempt.Run, v *outcome.Error) {
 		e.hold(it, v)
 	}
 	for _, o := range e.items {
-		if _, ok := changed[o.work.On]; ok && o.customer == it.customer && o.work.Held == outcome.Waiting {
+		woken := slices.ContainsFunc(changed, func(entry attempt.Entry) bool { return entry.Key == o.work.On })
+		if woken && o.customer == it.customer && o.work.Held == outcome.Waiting {
 			o.ready = true
 		}
 	}
@@ -202,12 +203,12 @@ func (e *engine) record(it *item, r *attempt.Run, v *outcome.Error) {
 	}
 }
 
-func (e *engine) write(customer string, changed map[string]attempt.Object) {
+func (e *engine) write(customer string, changed []attempt.Entry) {
 	if e.objects[customer] == nil {
 		e.objects[customer] = map[string]attempt.Object{}
 	}
-	for key, o := range changed {
-		raw, err := json.Marshal(o)
+	for _, entry := range changed {
+		raw, err := json.Marshal(entry.Object)
 		if err != nil {
 			e.t.Fatal(err)
 		}
@@ -215,7 +216,7 @@ func (e *engine) write(customer string, changed map[string]attempt.Object) {
 		if err := json.Unmarshal(raw, &read); err != nil {
 			e.t.Fatal(err)
 		}
-		e.objects[customer][key] = read
+		e.objects[customer][entry.Key] = read
 	}
 }
 
@@ -316,7 +317,7 @@ func (j *journal) Processing(except string) bool {
 	return false
 }
 
-func (j *journal) Intend(_ context.Context, w attempt.Work, changed map[string]attempt.Object) error {
+func (j *journal) Intend(_ context.Context, w attempt.Work, changed []attempt.Entry) error {
 	if j.e.crash() {
 		return errCrash
 	}

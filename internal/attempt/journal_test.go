@@ -26,7 +26,7 @@ type journal struct {
 	objects map[string]attempt.Object
 	log     []string
 	written []attempt.Work                  // as Intend got them
-	changed []map[string]attempt.Object     // as Intend got them
+	changed [][]attempt.Entry               // as Intend got them
 	intend  func(ctx context.Context) error // what the write does; nil: it is acknowledged
 	ready   error
 }
@@ -42,7 +42,7 @@ func (j *journal) Processing(except string) bool {
 	return false
 }
 
-func (j *journal) Intend(ctx context.Context, w attempt.Work, changed map[string]attempt.Object) error {
+func (j *journal) Intend(ctx context.Context, w attempt.Work, changed []attempt.Entry) error {
 	j.log = append(j.log, "intend "+w.Intent.Step)
 	if j.intend != nil {
 		if err := j.intend(ctx); err != nil {
@@ -57,6 +57,19 @@ func (j *journal) Intend(ctx context.Context, w attempt.Work, changed map[string
 func (j *journal) Ready(ctx context.Context) (context.Context, error) {
 	j.log = append(j.log, "ready")
 	return ctx, j.ready
+}
+
+// byKey gives the objects by their keys, of which each has to be there once.
+func byKey(t *testing.T, entries []attempt.Entry) map[string]attempt.Object {
+	t.Helper()
+	objects := map[string]attempt.Object{}
+	for _, e := range entries {
+		objects[e.Key] = e.Object
+	}
+	if len(objects) != len(entries) || entries == nil {
+		t.Errorf("a key comes twice, or the list is nil: %+v", entries)
+	}
+	return objects
 }
 
 // restored gives the work that the last write left behind, as the next owner reads it from state.

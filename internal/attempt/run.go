@@ -42,7 +42,7 @@ type Journal interface {
 	Processing(except string) bool
 	// Intend writes work and the changed objects down, in one piece, and returns once that is acknowledged. After an
 	// error nothing may be sent.
-	Intend(ctx context.Context, w Work, changed map[string]Object) error
+	Intend(ctx context.Context, w Work, changed []Entry) error
 	// Ready is asked right before a call with an effect is sent, and gives the context to send it under; an error means
 	// that it must not be sent.
 	Ready(ctx context.Context) (context.Context, error)
@@ -74,6 +74,12 @@ type seen struct {
 }
 
 func (s *seen) changed() bool { return s.written || !s.now.settled().equal(s.was) }
+
+// Entry is an object under its key.
+type Entry struct {
+	Key    string
+	Object Object
+}
 
 // Follow is a follow-up that an attempt asks for: of the object at Key, under a name.
 type Follow struct{ Key, Name string }
@@ -182,26 +188,15 @@ func (r *Run) Follow(key, name string) {
 	r.follows = append(r.follows, Follow{Key: key, Name: name})
 }
 
-// Changed gives the objects that the handler changed, by key. They are kept whatever the verdict is: what was created
-// stays created, even if the event is rejected later. They are the attempt's own: it has to be over.
-func (r *Run) Changed() map[string]Object {
-	if changed := r.changed(); changed != nil {
-		return changed
-	}
-	return map[string]Object{}
-}
-
-// changed is Changed, but nil if nothing changed: so it is at most first intents.
-func (r *Run) changed() map[string]Object {
-	var changed map[string]Object
-	for _, s := range r.objects {
-		if !s.changed() {
-			continue
+// Changed gives the objects that the handler changed, each once; if it changed none, an empty list that is not nil. They are kept
+// whatever the verdict is: what was created stays created, even if the event is rejected later. They are the attempt's own: it has
+// to be over.
+func (r *Run) Changed() []Entry {
+	changed := []Entry{}
+	for i, s := range r.objects {
+		if s.changed() {
+			changed = append(slices.Grow(changed, len(r.objects)-i), Entry{s.key, s.now.settled()})
 		}
-		if changed == nil {
-			changed = map[string]Object{}
-		}
-		changed[s.key] = s.now.settled()
 	}
 	return changed
 }

@@ -76,7 +76,7 @@ func TestChanged(t *testing.T) {
 			j := &journal{objects: known()}
 			r := attempt.New(rules, j, attempt.Work{Event: paid})
 			c.change(r)
-			if got := r.Changed(); !reflect.DeepEqual(got, c.want) {
+			if got := byKey(t, r.Changed()); !reflect.DeepEqual(got, c.want) {
 				t.Errorf("changed %s, want %s", show(t, got), show(t, c.want))
 			}
 			if !reflect.DeepEqual(j.objects, known()) {
@@ -100,8 +100,31 @@ func TestChangedAfterAnIntent(t *testing.T) {
 	*r.Order("1001") = attempt.Order{}
 
 	want := map[string]attempt.Object{"order/1001": {}, "customer": {Customer: &attempt.Customer{InvestorID: "inv-1"}}}
-	if got := r.Changed(); !reflect.DeepEqual(got, want) {
+	if got := byKey(t, r.Changed()); !reflect.DeepEqual(got, want) {
 		t.Errorf("changed %s, want %s", show(t, got), show(t, want))
+	}
+}
+
+// What an intent has written is the journal's: the handler goes on with its own, and what it looks at later comes on top.
+func TestWhatAnIntentHasWrittenStays(t *testing.T) {
+	t.Parallel()
+	j := &journal{}
+	r := attempt.New(rules, j, attempt.Work{Event: paid})
+	r.Customer().InvestorID = "inv-1"
+	r.Customer().Parts = map[string]time.Time{"person": paid.Time}
+	if _, err := attempt.Do(t.Context(), r, "investment", attempt.Refs{"investor": "inv-1"}, body, (&api{journal: j}).send); err != nil {
+		t.Fatal(err)
+	}
+	r.Customer().InvestorID = "inv-2"
+	r.Customer().Parts["company"] = paid.Time
+	for _, id := range []string{"1", "2", "3"} {
+		r.Order(id).Digest = id
+	}
+	if got := byKey(t, j.changed[0]); len(got) != 1 || got["customer"].Customer.InvestorID != "inv-1" || len(got["customer"].Customer.Parts) != 1 {
+		t.Errorf("the intent had written %s", show(t, got))
+	}
+	if got := byKey(t, r.Changed()); len(got) != 4 || got["customer"].Customer.InvestorID != "inv-2" || got["order/3"].Order.Digest != "3" {
+		t.Errorf("changed %s", show(t, got))
 	}
 }
 

@@ -167,17 +167,16 @@ func (r *Run) intend(ctx context.Context, step string, refs Refs, digest string)
 		// Written again, so that a takeover in turn knows of this try: quiet counts from here.
 		in.LastTry, in.Ambiguous, in.inherited = now, true, false
 	}
-	changed := r.changed()
-	for key, o := range changed {
-		changed[key] = o.Clone() // the handler goes on
+	changed := r.Changed()
+	for i := range changed {
+		changed[i].Object = changed[i].Object.Clone() // the handler goes on
 	}
 	if err := r.journal.Intend(ctx, r.work.Clone(), changed); err != nil {
 		r.work.Intent = in // what was not acknowledged is not to be acted on
 		return err
 	}
 	for _, s := range r.objects {
-		_, now := changed[s.key]
-		s.written = s.written || now
+		s.written = s.changed()
 	}
 	// The write may have taken any time.
 	if in := r.work.Intent; r.tooOld(in, stamp()) {

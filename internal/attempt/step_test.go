@@ -32,7 +32,7 @@ func TestIntentIsWrittenBeforeTheCall(t *testing.T) {
 		if in.Digest == "" || in.Refs["investor"] != "inv-1" || !in.FirstSent.Equal(now) || !in.LastTry.Equal(now) || in.Ambiguous {
 			t.Errorf("wrote intent %+v", *in)
 		}
-		if got := j.changed[0][attempt.KeyCustomer].Customer; got == nil || got.InvestorID != "inv-1" {
+		if got := byKey(t, j.changed[0])[attempt.KeyCustomer].Customer; got == nil || got.InvestorID != "inv-1" {
 			t.Errorf("wrote objects %+v, want the customer's investor", j.changed[0])
 		}
 		if r.Work().Intent != nil {

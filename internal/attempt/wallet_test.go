@@ -15,7 +15,7 @@ func TestManyWallets(t *testing.T) {
 	add := func(w attempt.Wallet) map[string]attempt.Object {
 		r := attempt.New(rules, j, attempt.Work{Event: paid})
 		r.AddWallet(w)
-		changed := r.Changed()
+		changed := byKey(t, r.Changed())
 		for key, o := range changed {
 			j.objects[key] = o
 		}

@@ -64,7 +64,7 @@ func (k known) Processing(except string) bool {
 }
 
 // Intend writes nothing down.
-func (known) Intend(context.Context, attempt.Work, map[string]attempt.Object) error { return nil }
+func (known) Intend(context.Context, attempt.Work, []attempt.Entry) error { return nil }
 
 // Ready lets no call go.
 func (known) Ready(context.Context) (context.Context, error) { return nil, errCall }

@@ -150,8 +150,8 @@ func (p *planner) do(ctx context.Context, w attempt.Work, handle func(context.Co
 			return nil, context.Cause(ctx)
 		}
 		w = run.Work()
-		for key, o := range run.Changed() {
-			p.objects[key] = o
+		for _, e := range run.Changed() {
+			p.objects[e.Key] = e.Object
 		}
 		p.take(w)
 		switch {
@@ -235,7 +235,7 @@ func (p *planner) Object(key string) attempt.Object { return p.objects[key] }
 func (p *planner) Processing(string) bool { return false }
 
 // Intend writes nothing down.
-func (p *planner) Intend(context.Context, attempt.Work, map[string]attempt.Object) error { return nil }
+func (p *planner) Intend(context.Context, attempt.Work, []attempt.Entry) error { return nil }
 
 // Ready lets every call go: to the stand-in.
 func (p *planner) Ready(ctx context.Context) (context.Context, error) { return ctx, nil }

@@ -32,14 +32,14 @@ func (k *keeper) Ready(ctx context.Context) (context.Context, error) {
 	return ctx, err
 }
 
-func (k *keeper) Intend(ctx context.Context, w attempt.Work, changed map[string]attempt.Object) error {
+func (k *keeper) Intend(ctx context.Context, w attempt.Work, changed []attempt.Entry) error {
 	var entries []state.Entry
 	home := (*state.Record)(nil)
-	for key, o := range changed {
-		r := k.store.Edit(k.customer, key)
-		r.Object = o
-		entries = append(entries, state.Entry{Key: key, Record: r})
-		if key == k.home {
+	for _, e := range changed {
+		r := k.store.Edit(k.customer, e.Key)
+		r.Object = e.Object
+		entries = append(entries, state.Entry{Key: e.Key, Record: r})
+		if e.Key == k.home {
 			home = r
 		}
 	}
@@ -95,14 +95,14 @@ func addWallet(ctx context.Context, s *state.Store, customer string, offset int6
 	home.Drop(offset, "")
 	home.Seen, home.Last = offset, &out
 	entries := append(make([]state.Entry, 0, 2), state.Entry{Key: event.Subject, Record: home})
-	for key, o := range run.Changed() {
-		if key == event.Subject {
-			home.Object = o
+	for _, e := range run.Changed() {
+		if e.Key == event.Subject {
+			home.Object = e.Object
 			continue
 		}
-		r := s.Edit(customer, key)
-		r.Object = o
-		entries = append(entries, state.Entry{Key: key, Record: r})
+		r := s.Edit(customer, e.Key)
+		r.Object = e.Object
+		entries = append(entries, state.Entry{Key: e.Key, Record: r})
 	}
 	return s.Write(ctx, customer, entries...)
 }

@@ -304,7 +304,7 @@ type journal struct {
 }
 
 func (journal) Object(string) attempt.Object { return attempt.Object{} }
-func (j journal) Intend(_ context.Context, w attempt.Work, _ map[string]attempt.Object) error {
+func (j journal) Intend(_ context.Context, w attempt.Work, _ []attempt.Entry) error {
 	if j.written != nil {
 		*j.written = w
 	}
