@@ -227,30 +227,25 @@ func (m *memory) settle(at ref) (done bool) {
 	if !ok {
 		return true
 	}
-	r := m.forget(c.live[i].Record)
-	c.live[i].Record = r
-	if c.live[i].stay > 0 {
-		c.live[i].stay--
+	e := &c.live[i]
+	r := *e.Record // a copy, as others may be reading that one: it stays on the stack if the record can rest
+	if r.Last != nil && r.Seen < m.committed {
+		r.Last = nil // nobody can ask for it any more
+	}
+	if e.stay == 0 && r.quiet() {
+		c.lay(at.key, resting(at.key, &r, nil))
+		return true
+	}
+	if r.Last != e.Record.Last {
+		kept := r
+		e.Record = &kept
+	}
+	if e.stay > 0 {
+		e.stay--
 		return false
 	}
-	if r.Last != nil {
-		return false
-	}
-	c.live[i].listed = false
-	if r.quiet() {
-		c.lay(at.key, resting(at.key, r, nil))
-	}
-	return true
-}
-
-// forget gives r without an outcome that nobody can ask for any more; m.mu is held.
-func (m *memory) forget(r *Record) *Record {
-	if r.Last == nil || r.Seen >= m.committed {
-		return r
-	}
-	c := *r
-	c.Last = nil
-	return &c
+	e.listed = r.Last != nil
+	return !e.listed
 }
 
 // lay lays a record to rest; known is false if none was there under its key.

@@ -204,6 +204,32 @@ func TestTidy(t *testing.T) {
 	}
 }
 
+// A record never changes under whoever has got it, be it laid to rest or kept without its outcome.
+func TestTidyLeavesRecordsAlone(t *testing.T) {
+	t.Parallel()
+	m := newMemory(0)
+	var got [2]*Record
+	for i, key := range []string{"order/rests", "order/stays"} {
+		r := NewRecord()
+		r.Seen, r.Last = 5, ended()
+		if key == "order/stays" {
+			r.Put(work(4))
+		}
+		m.set("a", key, r)
+		got[i] = m.get("a", key)
+	}
+	m.commit(6)
+	m.tidy()
+	if live := m.live("a"); len(live) != 1 || live[0].Key != "order/stays" || live[0].Record.Last != nil || len(m.used) != 0 {
+		t.Errorf("live %v, used %v", live, m.used)
+	}
+	for i, r := range got {
+		if !reflect.DeepEqual(r.Last, ended()) {
+			t.Errorf("record %d was changed: %+v", i, r)
+		}
+	}
+}
+
 // load fills a memory with what as many events leave behind, each customer's 500, as if all were committed.
 func load(objects int, leave func(i int) (key string, o attempt.Object)) *memory {
 	m := newMemory(0)
