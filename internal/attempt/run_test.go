@@ -120,7 +120,8 @@ func TestWhatAnIntentHasWrittenStays(t *testing.T) {
 	for _, id := range []string{"1", "2", "3"} {
 		r.Order(id).Digest = id
 	}
-	if got := byKey(t, j.changed[0]); len(got) != 1 || got["customer"].Customer.InvestorID != "inv-1" || len(got["customer"].Customer.Parts) != 1 {
+	got := byKey(t, j.changed[0])
+	if c := got["customer"].Customer; len(got) != 1 || c.InvestorID != "inv-1" || len(c.Parts) != 1 {
 		t.Errorf("the intent had written %s", show(t, got))
 	}
 	if got := byKey(t, r.Changed()); len(got) != 4 || got["customer"].Customer.InvestorID != "inv-2" || got["order/3"].Order.Digest != "3" {
