@@ -22,7 +22,7 @@ type Event struct {
 	DataContentType string            // application/json if it was not told
 	DataSchema      string            // URI, told on
 	Data            json.RawMessage   // as it came; shares memory with the record's value
-	Extensions      map[string]string // all other extensions in their canonical text; nil if none
+	Extensions      map[string]string // all other extensions in their canonical text; nil if none; not to be changed, events may share it
 }
 
 // Header is a header of a Kafka record. It is a name for what internal/kafka calls its Header, so that neither package has to

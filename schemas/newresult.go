@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -97,7 +98,7 @@ func (c *Contract) NewResult(r Result) (Event, error) {
 		TraceParent:     r.Cause.TraceParent,
 		DataContentType: mediaJSON,
 		Data:            data,
-		Extensions:      map[string]string{AttrCausationSource: r.Cause.Source},
+		Extensions:      causedBy(r.Cause.Source),
 	}
 	if e.Source == "" {
 		e.Source = DefaultSource
@@ -109,6 +110,19 @@ func (c *Contract) NewResult(r Result) (Event, error) {
 		e.Subject += "/" + e.CustomerID
 	}
 	return e, nil
+}
+
+// lastCausedBy is what causedBy has given last.
+var lastCausedBy atomic.Pointer[map[string]string]
+
+// causedBy gives the extensions of a result. Results that follow each other share them, as a rule: there are many events of a source.
+func causedBy(source string) map[string]string {
+	if last := lastCausedBy.Load(); last != nil && (*last)[AttrCausationSource] == source {
+		return *last
+	}
+	extensions := map[string]string{AttrCausationSource: source}
+	lastCausedBy.Store(&extensions)
+	return extensions
 }
 
 var errIncomplete = errors.New("time, subject and cause are required")

@@ -2,7 +2,10 @@ package schemas_test
 
 import (
 	"bytes"
+	"fmt"
 	"reflect"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -65,6 +68,34 @@ func TestNewResultFollowsItsCause(t *testing.T) {
 		got.Source != "bridge-2" || got.Subject != "wallet/0xabcdef" {
 		t.Errorf("got %s", dump(got))
 	}
+}
+
+// Results are built at the same time, of causes of several sources: each has its own.
+func TestNewResultsDoNotMixTheirCauses(t *testing.T) {
+	t.Parallel()
+	contract := newContract(t)
+	var all sync.WaitGroup
+	for n := range 8 {
+		all.Go(func() {
+			for i := range 300 {
+				source := fmt.Sprint("/source-", i*n%3)
+				got, err := contract.NewResult(schemas.Result{
+					Name: schemas.TypeTransferFailed, Subject: schemas.SubjectPositions, Time: time.Unix(1, 0),
+					Cause: schemas.Cause{Source: source, ID: "e"},
+					Data:  schemas.TransferProgress{CustomerID: "42", TransferID: "t", TaskID: "k"},
+				})
+				if err != nil || !reflect.DeepEqual(got.Extensions, map[string]string{"causationsource": source}) {
+					t.Errorf("of %s: %v, %v", source, got.Extensions, err)
+				}
+				_, headers := got.Binary()
+				want := schemas.Header{Key: "ce_causationsource", Value: []byte(source)}
+				if !slices.ContainsFunc(headers, func(h schemas.Header) bool { return reflect.DeepEqual(h, want) }) {
+					t.Errorf("of %s: %s", source, headers)
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestNewResultRefuses(t *testing.T) {
