@@ -81,10 +81,8 @@ func (r *Record) Remember(hash string) {
 	if slices.Contains(r.Recent, hash) {
 		return
 	}
-	r.Recent = append(r.Recent, hash)
-	if n := len(r.Recent); n > remembered {
-		r.Recent = slices.Clone(r.Recent[n-remembered:])
-	}
+	rest := r.Recent[max(len(r.Recent)+1-remembered, 0):]
+	r.Recent = slices.Concat(rest, []string{hash}) // without room for more: each event copies the list
 }
 
 // Knows says whether an event has an outcome already, or is held.
