@@ -274,7 +274,7 @@ func (p *partition) revive(l *lane, f attempt.Follow) {
 func (p *partition) publish(ctx context.Context, t *task, out attempt.Outcome) error {
 	e := t.work.Event
 	ctx = p.cfg.Trace.Below(ctx, e.Trace)
-	results := make([]schemas.Result, 0, len(out.Results))
+	results := make([]schemas.Result, 0, 2) // on the stack, unless there are more
 	for _, r := range out.Results {
 		results = append(results, schemas.Result{
 			Name: r.Type, Subject: r.Subject, Time: out.Time, Data: r.Data,
