@@ -25,7 +25,7 @@ type body struct {
 	failed      func() error // of a document: why its content could not be read, if it was not the API's fault
 }
 
-// close has to be called once, whether the body was written or not.
+// close has to be called once, whether the body was written or not; and not twice: its memory may be another's by then.
 func (b *body) close() {
 	if b != nil {
 		_ = b.Close()
@@ -49,16 +49,35 @@ func (b *body) writeTo(w io.Writer) error {
 // jsonBody gives v as JSON.
 func jsonBody(v any) content {
 	return func(context.Context) (*body, error) {
-		b, err := json.Marshal(v)
-		if err != nil {
+		d := drafts.Get().(*draft)
+		if err := d.json.Encode(v); err != nil {
+			_ = d.Close()
 			return nil, err
 		}
-		return &body{
-			ReadCloser:  io.NopCloser(bytes.NewReader(b)),
-			contentType: "application/json",
-			length:      int64(len(b)),
-		}, nil
+		d.Truncate(d.Len() - 1) // Encode ends with a line break
+		return &body{ReadCloser: d, contentType: "application/json", length: int64(d.Len())}, nil
 	}
+}
+
+// draft is memory for a body of JSON, which is read from it. Closed, it is another request's.
+type draft struct {
+	bytes.Buffer
+	json *json.Encoder // to the Buffer
+}
+
+var drafts = sync.Pool{New: func() any {
+	d := new(draft)
+	d.json = json.NewEncoder(&d.Buffer)
+	return d
+}}
+
+// Close gives the draft back, unless a rare large body has made it large.
+func (d *draft) Close() error {
+	if d.Cap() <= 64<<10 {
+		d.Reset()
+		drafts.Put(d)
+	}
+	return nil
 }
 
 // multipartBody gives a form with the document in the field "file". All of it but the document follows from the key and

@@ -8,10 +8,13 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
+
+	"distributor-bridge/internal/distributor"
 )
 
-// TestRequestsDoNotMix: requests are written from buffers that others have used, among them documents that broke off or are still
-// written when their call is over; each one is all its own, from its path to its last byte.
+// TestRequestsDoNotMix: requests are written from buffers that others have used, among them some that were not sent, and documents
+// that broke off or are still written when their call is over; each one is all its own, from its path to its last byte.
 func TestRequestsDoNotMix(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, says(http.StatusCreated, `{"id":"`+someID+`"}`))
@@ -23,6 +26,10 @@ func TestRequestsDoNotMix(t *testing.T) {
 				key := newKey()
 				if _, err := c.CreateGenericWallet(t.Context(), key, key.String(), addressOf(key.String()), new(true)); err != nil {
 					t.Error(err)
+				}
+				late := distributor.SendBefore(t.Context(), time.Now()) // its body is there, and is not sent
+				if _, err := c.CreateGenericWallet(late, newKey(), someID, addressOf(someID), new(true)); err == nil {
+					t.Error("a call was sent too late")
 				}
 				content := strings.Repeat(key.String(), 1+i*50)
 				_, err := c.UploadDocument(t.Context(), key, document(content, func(r io.Reader) io.Reader {
