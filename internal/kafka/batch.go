@@ -29,15 +29,15 @@ const (
 // encodeBatch makes the batch of a produce request: format 2, uncompressed, no transaction, all records at the same
 // time. kafka-go's own encoder leaves out producer ID, epoch and sequence, which are all that this package is about.
 func encodeBatch(records []Record, at time.Time, who identity, sequence int32) []byte {
-	return encodeCalls([]*call{{records: records, size: batchSize(records)}}, at, who, sequence)
+	return encodeCalls([]*call{whole(records)}, at, who, sequence)
 }
 
 // encodeCalls makes one batch of the records of calls.
 func encodeCalls(calls []*call, at time.Time, who identity, sequence int32) []byte {
 	var records, most int
 	for _, c := range calls {
-		records += len(c.records)
-		most += c.size + (varintMost-1)*len(c.records) // their place in the batch may take more room than in the call
+		records += len(c.places)
+		most += c.size + (varintMost-1)*len(c.places) // their place in the batch may take more room than in the call
 	}
 	b := emptyBatch(sizePrefix + most)
 	ms := uint64(at.UnixMilli())
@@ -58,7 +58,7 @@ func encodeCalls(calls []*call, at time.Time, who identity, sequence int32) []by
 	b = binary.BigEndian.AppendUint32(b, uint32(records))   //
 	place := 0
 	for _, c := range calls {
-		for i := range c.records {
+		for _, i := range c.places {
 			b = appendRecord(b, place, &c.records[i])
 			place++
 		}
@@ -93,16 +93,6 @@ func appendBytes(b, v []byte) []byte {
 	}
 	b = binary.AppendVarint(b, int64(len(v)))
 	return append(b, v...)
-}
-
-// batchSize is the exact size of records as one batch.
-func batchSize(records []Record) int {
-	size := batchHeader
-	for i := range records {
-		body := recordBody(i, &records[i])
-		size += varintSize(int64(body)) + body
-	}
-	return size
 }
 
 // recordBody is the size of a record without its own length.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,7 @@ type Client struct {
 	conns     *conns
 	transport *kafkago.Transport
 	combiner  *combiner
+	calls     sync.Pool // that have ended; not the program's, as channels belong to the bubble of a test in virtual time
 
 	known  atomic.Pointer[leadership] // by kafka-go's last copy of the metadata that was seen
 	closed atomic.Bool

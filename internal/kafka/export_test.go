@@ -40,3 +40,6 @@ func (p *Producer) Combines(tp TopicPartition) bool {
 	l := p.byTP[tp]
 	return l != nil && !l.running && l.inits > 0 && !l.alone
 }
+
+// batchSize is the exact size of records as one batch.
+func batchSize(records []Record) int { return whole(records).size }

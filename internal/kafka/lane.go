@@ -252,10 +252,11 @@ func (l *lane) send(ctx context.Context, calls []*call, batch []byte, failed err
 // written tells the callers where their records are.
 func (l *lane) written(calls []*call, base int64) {
 	for _, c := range calls {
-		l.sequence = nextSequence(l.sequence, len(c.records))
+		n := len(c.places) // the call is not ours any more once it is finished
+		l.sequence = nextSequence(l.sequence, n)
 		c.finish(base, nil)
 		if base >= 0 {
-			base += int64(len(c.records))
+			base += int64(n)
 		}
 	}
 }
@@ -360,10 +361,4 @@ func maybeWritten(err error) bool {
 			kafkago.NetworkException, kafkago.KafkaStorageError, kafkago.NotLeaderForPartition, kafkago.UnknownTopicOrPartition)
 	}
 	return !errors.Is(err, errStale)
-}
-
-func finish(calls []*call, err error) {
-	for _, c := range calls {
-		c.finish(-1, err)
-	}
 }

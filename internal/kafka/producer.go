@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 )
@@ -136,7 +135,7 @@ func (p *Producer) Seal(ctx context.Context, old int64, record Record) error {
 // place, until Close (and the records, with Key, Value and Headers, stay in use). ErrTooLarge, ErrFenced, ErrDenied, ErrNoTopic (after
 // 5 s of it) and ErrClosed are final.
 func (p *Producer) Produce(ctx context.Context, records ...Record) ([]int64, error) {
-	calls, err := p.split(ctx, records)
+	calls, err := p.split(ctx, records, make([]*call, 0, 8)) // room for the usual, on the stack
 	if err != nil {
 		return nil, err
 	}
@@ -153,99 +152,14 @@ func (p *Producer) Produce(ctx context.Context, records ...Record) ([]int64, err
 		}
 		if call.err != nil {
 			errs = append(errs, fmt.Errorf("write to %s: %w", call.tp, call.err))
-			continue
 		}
 		call.tell(offsets)
+		p.client.reuse(call)
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
 	return offsets, nil
-}
-
-// call is what one Produce gives one partition: never divided between batches.
-type call struct {
-	tp      TopicPartition
-	records []Record
-	places  []int // of records, among those given; nil: they are the first of them
-	size    int
-	gone    <-chan struct{} // closed when the caller has given up
-
-	done chan struct{} // closed by the lane; then base and err are set
-	base int64         // offset of the first
-	err  error
-}
-
-// add adds the record at i of those given.
-func (c *call) add(records []Record, i int) {
-	if c.places == nil && i == len(c.records) {
-		c.records = records[: i+1 : i+1]
-		return
-	}
-	c.place()
-	c.records, c.places = append(c.records, records[i]), append(c.places, i)
-}
-
-// place writes down where the records are among those given, if that is not known yet.
-func (c *call) place() {
-	if c.places == nil {
-		c.places = make([]int, len(c.records), len(c.records)+1)
-		for i := range c.places {
-			c.places[i] = i
-		}
-	}
-}
-
-// tell fills in the offsets of the records, each in its place.
-func (c *call) tell(offsets []int64) {
-	for i := range c.records {
-		at := i
-		if c.places != nil {
-			at = c.places[i]
-		}
-		offsets[at] = c.base
-		if c.base >= 0 {
-			offsets[at] += int64(i)
-		}
-	}
-}
-
-func (c *call) finish(base int64, err error) {
-	c.base, c.err = base, err
-	close(c.done)
-}
-
-// split sorts records by partition, keeping their order, and refuses what cannot be written.
-func (p *Producer) split(ctx context.Context, records []Record) ([]*call, error) {
-	var calls []*call
-	for i, r := range records {
-		tp := r.TopicPartition()
-		if r.Topic == "" || r.Partition < 0 {
-			return nil, fmt.Errorf("write to %s: %w", tp, ErrNoTopic)
-		}
-		if topics := p.client.cfg.Topics; len(topics) > 0 && !slices.Contains(topics, r.Topic) {
-			return nil, fmt.Errorf("write to %s: %w among the client's topics", tp, ErrNoTopic)
-		}
-		at := slices.IndexFunc(calls, func(c *call) bool { return c.tp == tp })
-		switch {
-		case at >= 0:
-			calls[at].add(records, i)
-		case i == 0: // for one partition, as a rule: nothing is copied as long as that holds
-			calls = append(calls, &call{tp: tp, gone: ctx.Done(), done: make(chan struct{}), records: records[:1:1]})
-		default:
-			for _, c := range calls {
-				c.place()
-			}
-			calls = append(calls, &call{tp: tp, gone: ctx.Done(), done: make(chan struct{}), records: []Record{r}, places: []int{i}})
-		}
-	}
-	for _, c := range calls {
-		if c.size = batchSize(c.records); c.size > p.cfg.MaxBatchBytes {
-			return nil, fmt.Errorf("write to %s: %d records of %d bytes together, the limit is %d: %w",
-				c.tp, len(c.records), c.size, p.cfg.MaxBatchBytes, ErrTooLarge)
-		}
-	}
-	return calls, nil
 }
 
 func (p *Producer) enqueue(calls []*call) error {
