@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"distributor-bridge/internal/kafka"
@@ -43,30 +44,53 @@ func (p *Producer) Results(ctx context.Context, customer string, results ...sche
 	if len(results) == 0 {
 		return nil
 	}
-	key := []byte(customer)
-	records := make([]kafka.Record, 0, len(results))
+	room := rooms.Get().(*room)
+	key := room.headers.Bytes(customer)
 	for _, r := range results {
 		r.Source = p.cfg.Source
 		event, err := p.cfg.Contract.NewResult(r)
 		if err != nil {
 			return err
 		}
-		value, headers := event.Binary()
+		room.headers.Binary(&event)
 		if event.TraceParent != "" {
-			headers = append(headers, kafka.Header{Key: HeaderTraceParent, Value: []byte(event.TraceParent)})
+			room.headers.Add(HeaderTraceParent, event.TraceParent)
 		}
-		records = append(records, kafka.Record{
+		room.records = append(room.records, kafka.Record{
 			Topic: p.cfg.Results, Partition: kafka.Partition(key, p.cfg.Partitions),
-			Key: key, Value: value, Headers: headers,
+			Key: key, Value: event.Data, Headers: room.headers.Headers(),
 		})
 	}
-	span := p.cfg.Trace.Send(ctx, p.cfg.Results, len(records))
+	span := p.cfg.Trace.Send(ctx, p.cfg.Results, len(room.records))
 	defer span.End()
-	if _, err := p.cfg.Kafka.Produce(ctx, records...); err != nil {
+	if _, err := p.cfg.Kafka.Produce(ctx, room.records...); err != nil {
 		span.Fail(notWritten)
-		return fmt.Errorf("publish results: %w", err)
+		return fmt.Errorf("publish results: %w", err) // Kafka's client may keep what is in the room
 	}
+	room.leave()
 	return nil
+}
+
+// room is memory for results that are written, of which nobody needs anything once they are acknowledged.
+type room struct {
+	headers schemas.Room
+	records []kafka.Record
+}
+
+var rooms = sync.Pool{New: func() any { return new(room) }}
+
+// roomKept is the most records of a room that is kept for others; an event has a few results.
+const roomKept = 64
+
+// leave gives the room back.
+func (r *room) leave() {
+	if cap(r.records) > roomKept {
+		return
+	}
+	r.headers.Clear()
+	clear(r.records)
+	r.records = r.records[:0]
+	rooms.Put(r)
 }
 
 // Letter is a dead letter: a record as it was read, and why it was given up.

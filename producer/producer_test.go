@@ -26,16 +26,21 @@ func TestMain(m *testing.M) {
 const partitions = 4
 
 type bench struct {
-	t        *testing.T
+	t        testing.TB
 	client   *kafka.Client
 	contract *schemas.Contract
 	producer *producer.Producer
 	cfg      producer.Config
 }
 
-func setup(t *testing.T) *bench {
+func setup(t testing.TB) *bench {
 	t.Helper()
-	client, err := kafka.New(kafka.Config{Brokers: broker.ForTest(t)})
+	return setupOn(t, broker.ForTest(t))
+}
+
+func setupOn(t testing.TB, brokers []string) *bench {
+	t.Helper()
+	client, err := kafka.New(kafka.Config{Brokers: brokers})
 	if err != nil {
 		t.Fatal(err)
 	}

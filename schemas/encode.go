@@ -10,17 +10,9 @@ import (
 // Binary gives the event as a Kafka record's value and headers in binary mode: the data as it is, and a header ce_… for
 // each attribute. The headers' order is fixed, so the same event gives the same bytes.
 func (e Event) Binary() (value []byte, headers []Header) {
-	headers = make([]Header, 0, usualHeaders)
-	values := make([]byte, 0, usualValues) // of all headers, one behind the other
-	add := func(key, value string) bool {
-		start := len(values)
-		values = append(values, value...) // should it grow, the headers before keep what they had
-		headers = append(headers, Header{key, values[start:len(values):len(values)]})
-		return true
-	}
-	e.headers(add)
-	add(headerContentType, e.contentType())
-	return e.Data, headers
+	var r Room
+	r.Binary(&e)
+	return e.Data, r.headers
 }
 
 // What an event's headers usually are at most: how many, with those that the inbox has more, and how long all values together.
