@@ -198,7 +198,11 @@ func (in *Intake) take(ctx context.Context, a *kafka.Assignment, got kafka.Fetch
 		report.Took = time.Since(began)
 		in.cfg.Report(report)
 	}
-	return in.settle(ctx, a, b, got.TopicPartition, got.Next)
+	if err := in.settle(ctx, a, b, got.TopicPartition, got.Next); err != nil {
+		return err
+	}
+	b.leave()
+	return nil
 }
 
 // settle appends a batch, then commits that all before next is taken in.

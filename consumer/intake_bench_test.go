@@ -26,9 +26,10 @@ func BenchmarkIntake(b *testing.B) {
 	}
 	got := kafka.Fetched{TopicPartition: kafka.TopicPartition{Topic: "upstream"}, Records: records}
 	b.ReportAllocs()
-	var into *batch
+	into := newBatch(Config{}, got)
 	for n := 0; b.Loop(); n++ {
 		if n%len(records) == 0 {
+			into.leave()
 			into = newBatch(Config{Inbox: "inbox", Partitions: 12}, got)
 		}
 		record := &records[n%len(records)]
