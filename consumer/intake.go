@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -107,11 +108,12 @@ func (in *Intake) given(
 			in.cfg.Log.Warn().Err(err).Str("topic", got.Topic).Int("partition", got.Partition).
 				Msg("upstream is not taken in until it is known whether its topic was made anew")
 			f.Set(got.TopicPartition, got.From)
+			pause(ctx, restart)
 			return nil
 		case !same:
 			return fmt.Errorf("topic %s was deleted, or made anew", got.Topic)
 		}
-		delete(doubted, got.TopicPartition)
+		maps.DeleteFunc(doubted, func(tp kafka.TopicPartition, _ bool) bool { return tp.Topic == got.Topic })
 	}
 	if err := in.take(work, a, got); err != nil {
 		return err

@@ -24,8 +24,8 @@ const (
 	sayOpening = 5 * time.Second
 )
 
-// errAnew is that of an inbox that ends before what was taken from it. Its events would be taken for repeats of others at
-// the same offsets.
+// errAnew is that of an inbox that is not the one of which state knows offsets. Its events would be taken for repeats of others at the
+// same offsets.
 var errAnew = errors.New("the inbox was made anew, or truncated")
 
 // take takes the partition over, its state restored, and finds out where to go on in the inbox.
@@ -79,26 +79,53 @@ func (l *life) start(ctx context.Context, store *state.Store, again bool) (next,
 	if highest := store.Highest(); highest >= end {
 		return 0, 0, fmt.Errorf("%w: its end is %d, and %d was taken from it", errAnew, end, highest)
 	}
-	tp := kafka.TopicPartition{Topic: e.cfg.Inbox, Partition: l.number}
-	if l.session.a.Remade(tp) && store.Highest() >= 0 {
-		return 0, 0, fmt.Errorf("%w: it was deleted, and there is another of its name", errAnew)
+	next, ok, err := l.committed(ctx, again)
+	if err != nil {
+		return 0, 0, err
 	}
-	next, ok := l.session.a.Committed(tp)
-	if again {
-		offsets, err := e.cfg.Client.GroupOffsets(ctx, e.cfg.Group.ID, e.cfg.Inbox)
-		if err != nil {
-			return 0, 0, fmt.Errorf("look where the group is: %w", err)
-		}
-		next, ok = offsets[l.number]
-	}
-	if ok {
-		return next, end, nil
+	if err := l.same(ctx, store, ok); err != nil || ok {
+		return next, end, err
 	}
 	starts, err := e.cfg.Client.StartOffset(ctx, e.cfg.Inbox)
 	if err != nil {
 		return 0, 0, fmt.Errorf("look at the inbox: %w", err)
 	}
 	return starts[l.number], end, nil
+}
+
+// committed gives where the group is.
+func (l *life) committed(ctx context.Context, again bool) (next int64, ok bool, err error) {
+	e, a := l.session.engine, l.session.a
+	if !again {
+		next, ok = a.Committed(kafka.TopicPartition{Topic: e.cfg.Inbox, Partition: l.number})
+		return next, ok, nil
+	}
+	same, err := a.Same(ctx, e.cfg.Inbox)
+	if err != nil || !same { // the session is about to end
+		return 0, false, errors.Join(errors.New("the inbox was deleted, or it is not known whether it was"), err)
+	}
+	offsets, err := e.cfg.Client.GroupOffsets(ctx, e.cfg.Group.ID, e.cfg.Inbox)
+	if err != nil {
+		return 0, false, fmt.Errorf("look where the group is: %w", err)
+	}
+	next, ok = offsets[l.number]
+	return next, ok, nil
+}
+
+// same sees to it that the inbox is the one of which state knows offsets. Where the group has an offset in another one, somebody has
+// put it there, who has restored the inbox; from then on that is the one.
+func (l *life) same(ctx context.Context, store *state.Store, committed bool) error {
+	was, is := store.Control().Inbox, l.session.a.Identity(l.session.engine.cfg.Inbox)
+	switch {
+	case is == "" || was == is:
+		return nil
+	case kafka.Another(was, is) && !committed && store.Highest() >= 0:
+		return fmt.Errorf("%w: it was deleted, and there is another of its name", errAnew)
+	}
+	return store.SetControl(ctx, func(c *state.Control) bool {
+		c.Inbox = is
+		return true
+	})
 }
 
 // store takes a partition's state over; committed is what the group has committed of the inbox. The state of a partition

@@ -109,14 +109,14 @@ func TestIntakeTransactions(t *testing.T) {
 	}
 }
 
-// remake deletes a topic of upstream; create makes it again, empty, as soon as the brokers let it.
-func (w *world) remake(c *kgo.Client, topic string) (create func()) {
+// remake deletes a topic; create makes it again, empty, as soon as the brokers let it.
+func (w *world) remake(c *kgo.Client, topic string, partitions int) (create func()) {
 	w.t.Helper()
 	broker.DeleteTopic(w.t, c, topic)
 	return func() {
 		w.t.Helper()
 		w.until("it can be made again", func() bool {
-			created, err := w.client.CreateTopics(w.t.Context(), []kafka.TopicSpec{{Name: topic, Partitions: 1}})
+			created, err := w.client.CreateTopics(w.t.Context(), []kafka.TopicSpec{{Name: topic, Partitions: partitions}})
 			return err == nil && created[topic]
 		})
 	}
@@ -141,7 +141,7 @@ func TestIntakeTopicDeleted(t *testing.T) {
 	w.caughtUp(w.cfg.Group.ID+"-intake", gone)
 
 	c := w.writer()
-	create := w.remake(c, gone)
+	create := w.remake(c, gone, 1)
 	w.emit(w.order("c1", "o1", "meanwhile"))
 	w.until("the other goes on", taken("meanwhile"))
 	create()
@@ -222,7 +222,7 @@ func TestIntakeTopicRemade(t *testing.T) {
 	defer open()
 	w.until("no fetch is under way", gate.holds)
 	c := w.writer()
-	w.remake(c, w.up)()
+	w.remake(c, w.up, 1)()
 	put(t, c, w.record(w.order("c1", "o1", "new 1")), w.record(w.order("c1", "o1", "new 2")), w.record(w.order("c1", "o1", "new 3")))
 	open()
 	w.until("what is beyond the old ones is taken in", func() bool { return slices.Contains(w.taken(), "new 3") })
@@ -244,7 +244,7 @@ func TestIntakeTopicRemadeBeforeCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := w.writer()
-	w.remake(c, w.up)()
+	w.remake(c, w.up, 1)()
 	put(t, c, w.record(w.order("c1", "o1", "new 1")), w.record(w.order("c1", "o1", "new 2")), w.record(w.order("c1", "o1", "new 3")))
 	h.Remove()
 	for _, id := range []string{"new 1", "new 2", "new 3"} {

@@ -168,7 +168,7 @@ func (c *Client) GroupOffsets(ctx context.Context, group, topic string) (map[int
 	}
 	offsets := make(map[int]int64, len(all))
 	for number, at := range all {
-		if at.offset >= 0 && !another(at.identity, info[topic].Identity) {
+		if at.offset >= 0 && !Another(at.identity, info[topic].Identity) {
 			offsets[number] = at.offset
 		}
 	}
@@ -233,6 +233,7 @@ func (c *Client) committed(ctx context.Context, group, topic string, partitions 
 // needed are the versions that kafka-go's ConsumerGroup speaks and cannot negotiate, and the least that our own
 // requests need: idempotent writes, renewal of an epoch, fetching with aborted transactions.
 var needed = map[protocol.ApiKey]int16{
+	protocol.Metadata:        metadataLeast,
 	protocol.OffsetCommit:    2,
 	protocol.OffsetFetch:     1,
 	protocol.FindCoordinator: 0,

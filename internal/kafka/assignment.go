@@ -27,21 +27,22 @@ type Assignment struct {
 	generation int32
 	memberID   string
 	committed  map[TopicPartition]int64 // of all owned partitions; negative: none
-	identity   map[string]string        // of the topics, as resume has seen them
+	identity   map[string]string        // of the topics, as they were before the group was joined; watch looks whether that still holds
 	remade     map[TopicPartition]bool  // the group's offset is of a topic that is gone
 
 	once sync.Once
 	lost chan struct{} // closed once
 }
 
-func newAssignment(g *Group, gen *kafkago.Generation, missing []string) *Assignment {
+func newAssignment(g *Group, gen *kafkago.Generation, present map[string]TopicInfo) *Assignment {
 	a := &Assignment{
-		Partitions: make(map[string][]int), Missing: missing,
+		Partitions: make(map[string][]int), Missing: g.missing(present),
 		group: g, generation: gen.ID, memberID: gen.MemberID,
 		committed: make(map[TopicPartition]int64), identity: make(map[string]string), remade: make(map[TopicPartition]bool),
 		lost: make(chan struct{}),
 	}
 	for topic, parts := range gen.Assignments {
+		a.identity[topic] = present[topic].Identity
 		for _, p := range parts {
 			a.Partitions[topic] = append(a.Partitions[topic], p.ID)
 			a.committed[TopicPartition{topic, p.ID}] = p.Offset
@@ -56,40 +57,47 @@ func (a *Assignment) All() []TopicPartition {
 	return slices.SortedFunc(maps.Keys(a.committed), TopicPartition.compare)
 }
 
-// resume asks which topics these are, and where the group is in them: kafka-go does not tell of which topic an offset is.
+// resume asks where the group is in the topics, and of which topics that is said: kafka-go does not tell.
 func (a *Assignment) resume(ctx context.Context) error {
-	c := a.group.client
-	unmarked := map[TopicPartition]int64{} // they do not say of which topic they are, or it was another cluster's
-	err := c.retry(ctx, "look where the group is", func() error {
-		topics, err := c.topics(ctx, slices.Sorted(maps.Keys(a.Partitions)), "Read")
+	c, group := a.group.client, a.group.cfg.ID
+	slow := time.AfterFunc(sayWaiting, func() { a.group.log.Warn().Msg("kafka: the coordinator does not say where the group is") })
+	defer slow.Stop()
+	unmarked := map[TopicPartition]int64{} // they say of no topic, or of another cluster's
+	for topic, partitions := range a.Partitions {
+		var offsets map[int]committedAt
+		err := c.retry(ctx, "look where the group is", func() (err error) {
+			offsets, err = c.committed(ctx, group, topic, partitions)
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		for topic, partitions := range a.Partitions {
-			a.identity[topic] = topics[topic].Identity
-			offsets, err := c.committed(ctx, a.group.cfg.ID, topic, partitions)
-			if err != nil {
-				return err
+		for number, at := range offsets {
+			tp := TopicPartition{topic, number}
+			switch {
+			case at.offset >= 0 && Another(at.identity, a.identity[topic]):
+				a.remade[tp], at.offset = true, -1
+			case at.offset >= 0 && a.identity[topic] != "" && at.identity != a.identity[topic]:
+				unmarked[tp] = at.offset
 			}
-			for number, at := range offsets {
-				tp := TopicPartition{topic, number}
-				a.remade[tp] = at.offset >= 0 && another(at.identity, a.identity[topic])
-				switch {
-				case a.remade[tp]:
-					at.offset = -1
-				case at.offset >= 0 && at.identity != a.identity[topic]:
-					unmarked[tp] = at.offset
-				}
-				a.committed[tp] = at.offset
-			}
+			a.committed[tp] = at.offset
 		}
-		return nil
-	})
-	if err != nil {
-		return err
 	}
-	return a.Commit(ctx, unmarked)
+	a.mark(ctx, unmarked)
+	return nil
 }
+
+// mark commits offsets as they are, so that they say of which topic they are. The session begins without that, too: each commit says it.
+func (a *Assignment) mark(ctx context.Context, offsets map[TopicPartition]int64) {
+	ctx, cancel := context.WithTimeout(ctx, markLimit)
+	defer cancel()
+	if err := a.Commit(ctx, offsets); err != nil && !errors.Is(err, ErrLost) {
+		a.group.log.Warn().Err(err).Msg("kafka: not all of the group's offsets say yet of which topic they are")
+	}
+}
+
+// markLimit is how long a session waits for its offsets to be marked.
+const markLimit = 5 * time.Second
 
 // Committed gives the group's committed offset of an owned partition at the session's start; false if there is none, or if it is of a
 // topic of that name that was deleted (Remade).
@@ -99,18 +107,21 @@ func (a *Assignment) Committed(tp TopicPartition) (offset int64, ok bool) {
 }
 
 // Remade says whether the group had an offset of an owned partition when the session began, but of a topic of that name that was
-// deleted since. Brokers before 2.8, which do not tell topics apart, let it be taken for the new one's.
+// deleted since. Coordinators forget the offsets of a deleted topic, so as a rule it has none.
 func (a *Assignment) Remade(tp TopicPartition) bool { return a.remade[tp] }
 
-// Same asks the brokers whether a topic is still the one that it was at the session's start: false once it was deleted, or made
-// anew. Temporary errors are repeated until ctx ends.
+// Identity gives that of a topic of the session, see TopicInfo.
+func (a *Assignment) Identity(topic string) string { return a.identity[topic] }
+
+// Same asks the group's coordinator whether a topic is still the one that the session is about: false once it was deleted, or made
+// anew; then the group is about to join anew. Temporary errors are repeated until ctx ends.
 func (a *Assignment) Same(ctx context.Context, topic string) (same bool, err error) {
 	c := a.group.client
 	err = c.retry(ctx, "look whether it is the same topic", func() error {
-		topics, err := c.topics(ctx, []string{topic}, "Read")
+		topics, hidden, err := c.visibleTo(ctx, a.group.cfg.ID, []string{topic}, "Read")
 		now, there := topics[topic]
-		same = there && !another(a.identity[topic], now.Identity)
-		return err
+		same = there && !Another(a.identity[topic], now.Identity)
+		return errors.Join(append(hidden, err)...)
 	})
 	return same, err
 }

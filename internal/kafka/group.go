@@ -132,10 +132,14 @@ func (g *Group) Run(ctx context.Context, session Session) error {
 	return nil
 }
 
-// present gives those of the topics that exist and may be seen. hidden tells of those that may not
-// be: whether they exist nobody knows.
+// present gives those of the topics that exist and may be seen. hidden tells of those that may not be: whether they exist nobody
+// knows.
 func (g *Group) present(ctx context.Context) (present map[string]TopicInfo, hidden []error, err error) {
-	return g.client.visible(ctx, g.cfg.Topics, "Read")
+	err = g.client.ask(ctx, "ask for the group's topics", func(ctx context.Context) (err error) {
+		present, hidden, err = g.client.visibleTo(ctx, g.cfg.ID, g.cfg.Topics, "Read")
+		return err
+	})
+	return present, hidden, err
 }
 
 // refused says what is missing, where the coordinator denies the membership.
@@ -195,7 +199,7 @@ func (g *Group) join(ctx context.Context, present map[string]TopicInfo, session 
 		if !alarm.Allow() {
 			g.log.Error().Int32("generation", gen.ID).Msg("kafka: the group rebalances again and again")
 		}
-		if err := m.generation(ctx, gen, g.missing(present), session); err != nil {
+		if err := m.generation(ctx, gen, present, session); err != nil {
 			return err
 		}
 	}
@@ -217,5 +221,5 @@ func (g *Group) watch(ctx context.Context, present map[string]TopicInfo) (change
 
 // alike says whether a topic is the same one, with as many partitions: else the group is joined anew.
 func alike(a, b TopicInfo) bool {
-	return a.Partitions == b.Partitions && !another(a.Identity, b.Identity)
+	return a.Partitions == b.Partitions && !Another(a.Identity, b.Identity)
 }

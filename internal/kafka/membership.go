@@ -77,8 +77,10 @@ var errGeneration = errors.New("the group's generation has ended")
 
 // generation runs session for one generation, inside a function of gen: as long as that runs, kafka-go does not join
 // the next.
-func (m *membership) generation(ctx context.Context, gen *kafkago.Generation, missing []string, session Session) error {
-	a := newAssignment(m.group, gen, missing)
+func (m *membership) generation(
+	ctx context.Context, gen *kafkago.Generation, present map[string]TopicInfo, session Session,
+) error {
+	a := newAssignment(m.group, gen, present)
 	ended := make(chan error, 1)
 	gen.Start(func(over context.Context) {
 		began := time.Now()

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/apiversions"
 )
@@ -24,9 +25,9 @@ type TopicInfo struct {
 	Identity string
 }
 
-// another says whether two identities are of different topics of one cluster. Of another cluster's nothing is known: a mirror has the
+// Another says whether two identities are of different topics of one cluster. Of another cluster's nothing is known: a mirror has the
 // events of what it mirrors, and may have the group's offsets.
-func another(was, is string) bool {
+func Another(was, is string) bool {
 	topic, cluster, known := strings.Cut(was, "@")
 	now, here, knownNow := strings.Cut(is, "@")
 	return known && knownNow && cluster == here && topic != now
@@ -53,12 +54,28 @@ func (c *Client) topics(ctx context.Context, names []string, operation string) (
 func (c *Client) visible(
 	ctx context.Context, names []string, operation string,
 ) (topics map[string]TopicInfo, hidden []error, err error) {
-	m, err := c.send(ctx, &topicsRequest{names: names, clientID: c.cfg.ClientID})
-	if err != nil {
+	asked := &topicsRequest{names: names, clientID: c.cfg.ClientID}
+	if _, err := c.send(ctx, asked); err != nil {
 		return nil, nil, err
 	}
+	return c.given(asked, operation)
+}
+
+// visibleTo is visible, as the coordinator of a group sees it: brokers may lag behind each other, and those who ask for a group's
+// topics and its offsets have to be told of the same.
+func (c *Client) visibleTo(
+	ctx context.Context, group string, names []string, operation string,
+) (topics map[string]TopicInfo, hidden []error, err error) {
+	asked := &groupTopicsRequest{topicsRequest: topicsRequest{names: names, clientID: c.cfg.ClientID}, group: group}
+	if _, err := c.send(ctx, asked); err != nil {
+		return nil, nil, c.denied(err, onGroup("Describe", group))
+	}
+	return c.given(&asked.topicsRequest, operation)
+}
+
+func (c *Client) given(asked *topicsRequest, operation string) (topics map[string]TopicInfo, hidden []error, err error) {
 	topics = make(map[string]TopicInfo)
-	for _, t := range m.(*topicsRequest).answer {
+	for _, t := range asked.answer {
 		switch err := codeError(t.code); {
 		case err == 0:
 			topics[t.name] = t.info
@@ -111,7 +128,7 @@ func (r *topicsRequest) RawExchange(rw io.ReadWriter) (protocol.Message, error) 
 	keys := m.(*apiversions.Response).ApiKeys
 	i := slices.IndexFunc(keys, func(k apiversions.ApiKeyResponse) bool { return protocol.ApiKey(k.ApiKey) == protocol.Metadata })
 	if i < 0 || keys[i].MaxVersion < metadataLeast || keys[i].MinVersion > metadataIDs {
-		return nil, fmt.Errorf("the broker has no version %d to %d of Metadata", metadataLeast, metadataIDs)
+		return nil, fmt.Errorf("ask for topics: %w: Metadata %d to %d", codeError(kafkago.UnsupportedVersion), metadataLeast, metadataIDs)
 	}
 	version := min(keys[i].MaxVersion, metadataIDs)
 	if _, err := rw.Write(r.encode(version)); err != nil {
@@ -209,4 +226,17 @@ func (c *cursor) partition() (number int32, replicas int) {
 	return number, replicas
 }
 
-var _ protocol.RawExchanger = (*topicsRequest)(nil)
+// groupTopicsRequest is a topicsRequest to the coordinator of a group.
+type groupTopicsRequest struct {
+	topicsRequest
+	group string
+}
+
+// Group is for kafka-go, which finds the coordinator.
+func (r *groupTopicsRequest) Group() string { return r.group }
+
+var (
+	_ protocol.RawExchanger = (*topicsRequest)(nil)
+	_ protocol.RawExchanger = (*groupTopicsRequest)(nil)
+	_ protocol.GroupMessage = (*groupTopicsRequest)(nil)
+)

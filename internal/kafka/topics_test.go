@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
@@ -108,6 +110,52 @@ func TestOffsetOfUnknownTopic(t *testing.T) {
 		if got := metadataOf(t, foreign, cfg.ID, name); got != want {
 			t.Errorf("%q became %q, want %q", metadata, got, want)
 		}
+	}
+}
+
+// An offset that cannot be marked holds up nobody.
+func TestMarkRefused(t *testing.T) {
+	t.Parallel()
+	for _, code := range []*kerr.Error{kerr.TopicAuthorizationFailed, kerr.CoordinatorNotAvailable} {
+		b := fake(t, broker.Config{})
+		c, foreign := client(t, b.Addrs()), other(t, b.Addrs(), kgo.MaxVersions(kversion.V2_8_0()))
+		one, two := topic(t, c, 1, nil), topic(t, c, 1, nil)
+		cfg := kafka.GroupConfig{ID: broker.Name(t, "group"), Topics: []string{one, two}}
+		commitAs(t, foreign, cfg.ID, one, 1, "")
+		commitAs(t, foreign, cfg.ID, two, 2, "")
+		b.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Topic: one, Count: -1, Err: code})
+		a := join(t, c, cfg).owns(t, 2)
+		for name, want := range map[string]int64{one: 1, two: 2} {
+			if offset, ok := a.Committed(kafka.TopicPartition{Topic: name}); !ok || offset != want {
+				t.Errorf("%v: committed %d, %v; want %d", code, offset, ok, want)
+			}
+		}
+		if got := metadataOf(t, foreign, cfg.ID, two); !strings.HasPrefix(got, "topic:") {
+			t.Errorf("%v: the other's offset says %q", code, got)
+		}
+	}
+}
+
+// A coordinator that says for a while that a topic is not there takes no mark away.
+func TestBrokerThatLags(t *testing.T) {
+	t.Parallel()
+	b := fake(t, broker.Config{})
+	c, foreign := client(t, b.Addrs()), other(t, b.Addrs(), kgo.MaxVersions(kversion.V2_8_0()))
+	name := topic(t, c, 1, nil)
+	tp := kafka.TopicPartition{Topic: name}
+	cfg := kafka.GroupConfig{ID: broker.Name(t, "group"), Topics: []string{name}}
+	m := join(t, c, cfg)
+	commit(t, m.owns(t, 1), tp, 3)
+	want := metadataOf(t, foreign, cfg.ID, name)
+	h := b.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: name, Count: 3, Err: kerr.UnknownTopicOrPartition})
+	if err := h.Wait(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	if offset, ok := m.owns(t, 1).Committed(tp); offset != 3 || !ok {
+		t.Errorf("it goes on at %d, %v", offset, ok)
+	}
+	if got := metadataOf(t, foreign, cfg.ID, name); got != want {
+		t.Errorf("the offset said %q, and says %q", want, got)
 	}
 }
 

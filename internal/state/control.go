@@ -24,6 +24,7 @@ type Control struct {
 	Seen   int64               `json:"seen"`             // the highest inbox offset of a command without a customer that is done; -1 if none is
 	Paused map[string]Pause    `json:"paused,omitempty"` // by event type, without prefix
 	Lifted map[string][]string `json:"lifted,omitempty"` // by event type: IDs of the pauses that the last resume ended, or had ended elsewhere
+	Inbox  string              `json:"inbox,omitempty"`  // identity of the inbox of which state knows offsets (kafka.TopicInfo)
 }
 
 // Pause says that events of a type are not attempted, and why.
