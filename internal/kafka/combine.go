@@ -43,8 +43,8 @@ type queue struct {
 	idle    int           // how many of them wait for work
 	roused  bool          // one of them has been told, and has not looked yet
 	work    sync.Cond     // of mu: there is some, or the combiner is closed
-	again   *time.Timer   // rouses when patience ends
-	armed   bool          // again is set
+	again   *time.Timer   // rouses when the next one may go
+	armed   time.Time     // when again does; zero: it is not set
 }
 
 // parcel is the place of one batch in a request.
@@ -100,7 +100,7 @@ func (cb *combiner) put(leader int32, p *parcel) bool {
 	if q == nil {
 		q = &queue{leader: leader}
 		q.work.L = &cb.mu
-		q.again = time.AfterFunc(time.Hour, func() { cb.patienceEnds(q) })
+		q.again = time.AfterFunc(time.Hour, func() { cb.due(q) })
 		q.again.Stop()
 		cb.queues[leader] = q
 	}
@@ -126,10 +126,10 @@ func (cb *combiner) rouse(q *queue) {
 	}
 }
 
-func (cb *combiner) patienceEnds(q *queue) {
+func (cb *combiner) due(q *queue) {
 	cb.mu.Lock()
 	defer cb.mu.Unlock()
-	q.armed = false
+	q.armed = time.Time{}
 	cb.rouse(q)
 }
 
@@ -143,10 +143,11 @@ func (q *queue) wait() time.Duration {
 	return max(q.gather, patience)
 }
 
+// arm has the queue roused when the next request may go: earlier than was thought, if the one under way has ended.
 func (q *queue) arm() {
-	if !q.armed {
-		q.armed = true
-		q.again.Reset(time.Until(q.last.Add(q.wait())))
+	if at := q.last.Add(q.wait()); q.armed.IsZero() || at.Before(q.armed) {
+		q.armed = at
+		q.again.Reset(time.Until(at))
 	}
 }
 
