@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 
 	"distributor-bridge/consumer"
+	"distributor-bridge/internal/kafka"
 )
 
 // An inbox that was made anew (state knows offsets above its end) stops the partition; its events are not lost silently.
@@ -63,6 +64,30 @@ func TestInboxMadeAnewAndLonger(t *testing.T) {
 	w.put(w.order("c1", "o1", "newer"))
 	w.start(d, false)
 	w.until("it is the one from then on", d.finished("newer"))
+}
+
+// A copy in another cluster may have other offsets: it is not worked on until somebody says where the group is in it.
+func TestInboxOfOtherCluster(t *testing.T) {
+	t.Parallel()
+	w := inProcess(t)
+	w.stateOf("c1", "order/o1", `{"v":1,"seen":0}`)
+	w.write(kafka.Record{
+		Topic: w.cfg.State, Partition: w.partition("c1"), Key: []byte("control"),
+		Value: []byte(`{"v":1,"seen":-1,"inbox":"AAAAAAAAAAAAAAAAAAAAAA@elsewhere"}`),
+	})
+	w.put(w.order("c1", "o1", "one"), w.order("c1", "o1", "two"))
+	log := &lines{}
+	w.cfg.Log = zerolog.New(log)
+	d := newDesk(t, nil)
+	m := w.start(d, false)
+	w.until("it is said", func() bool { return log.contain("the group has no offset in it") })
+	m.stop()
+	if len(d.told(func(consumer.Report) bool { return true })) > 0 {
+		t.Error("events of another inbox are worked on")
+	}
+	w.commit(w.partition("c1"), 1, "")
+	w.start(d, false)
+	w.until("it goes on where it was told", d.finished("two"))
 }
 
 // An inbox that is another, of which state knows nothing, is worked on; also if the partition is taken anew before anything is

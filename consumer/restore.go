@@ -95,20 +95,18 @@ func (l *life) start(ctx context.Context, store *state.Store, again bool) (next,
 
 // committed gives where the group is.
 func (l *life) committed(ctx context.Context, again bool) (next int64, ok bool, err error) {
-	e, a := l.session.engine, l.session.a
+	a, tp := l.session.a, kafka.TopicPartition{Topic: l.session.engine.cfg.Inbox, Partition: l.number}
 	if !again {
-		next, ok = a.Committed(kafka.TopicPartition{Topic: e.cfg.Inbox, Partition: l.number})
+		next, ok = a.Committed(tp)
 		return next, ok, nil
 	}
-	same, err := a.Same(ctx, e.cfg.Inbox)
+	same, err := a.Same(ctx, tp.Topic)
 	if err != nil || !same { // the session is about to end
 		return 0, false, errors.Join(errors.New("the inbox was deleted, or it is not known whether it was"), err)
 	}
-	offsets, err := e.cfg.Client.GroupOffsets(ctx, e.cfg.Group.ID, e.cfg.Inbox)
-	if err != nil {
+	if next, ok, err = a.Offset(ctx, tp); err != nil {
 		return 0, false, fmt.Errorf("look where the group is: %w", err)
 	}
-	next, ok = offsets[l.number]
 	return next, ok, nil
 }
 
@@ -119,8 +117,8 @@ func (l *life) same(ctx context.Context, store *state.Store, committed bool) err
 	switch {
 	case is == "" || was == is:
 		return nil
-	case kafka.Another(was, is) && !committed && store.Highest() >= 0:
-		return fmt.Errorf("%w: it was deleted, and there is another of its name", errAnew)
+	case was != "" && !committed && store.Highest() >= 0: // of another cluster neither: a copy may have other offsets
+		return fmt.Errorf("%w: there is another of its name, and the group has no offset in it", errAnew)
 	}
 	return store.SetControl(ctx, func(c *state.Control) bool {
 		c.Inbox = is

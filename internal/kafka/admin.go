@@ -168,7 +168,7 @@ func (c *Client) GroupOffsets(ctx context.Context, group, topic string) (map[int
 	}
 	offsets := make(map[int]int64, len(all))
 	for number, at := range all {
-		if at.offset >= 0 && !Another(at.identity, info[topic].Identity) {
+		if at.offset >= 0 && !another(at.identity, info[topic].Identity) {
 			offsets[number] = at.offset
 		}
 	}

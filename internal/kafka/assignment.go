@@ -27,7 +27,7 @@ type Assignment struct {
 	generation int32
 	memberID   string
 	committed  map[TopicPartition]int64 // of all owned partitions; negative: none
-	identity   map[string]string        // of the topics, as they were before the group was joined; watch looks whether that still holds
+	present    map[string]TopicInfo     // the topics, as they were before the group was joined; watch looks whether that still holds
 	remade     map[TopicPartition]bool  // the group's offset is of a topic that is gone
 
 	once sync.Once
@@ -38,11 +38,9 @@ func newAssignment(g *Group, gen *kafkago.Generation, present map[string]TopicIn
 	a := &Assignment{
 		Partitions: make(map[string][]int), Missing: g.missing(present),
 		group: g, generation: gen.ID, memberID: gen.MemberID,
-		committed: make(map[TopicPartition]int64), identity: make(map[string]string), remade: make(map[TopicPartition]bool),
-		lost: make(chan struct{}),
+		present: present, committed: make(map[TopicPartition]int64), remade: make(map[TopicPartition]bool), lost: make(chan struct{}),
 	}
 	for topic, parts := range gen.Assignments {
-		a.identity[topic] = present[topic].Identity
 		for _, p := range parts {
 			a.Partitions[topic] = append(a.Partitions[topic], p.ID)
 			a.committed[TopicPartition{topic, p.ID}] = p.Offset
@@ -75,13 +73,21 @@ func (a *Assignment) resume(ctx context.Context) error {
 		for number, at := range offsets {
 			tp := TopicPartition{topic, number}
 			switch {
-			case at.offset >= 0 && Another(at.identity, a.identity[topic]):
+			case at.offset >= 0 && another(at.identity, a.Identity(topic)):
 				a.remade[tp], at.offset = true, -1
-			case at.offset >= 0 && a.identity[topic] != "" && at.identity != a.identity[topic]:
+			case at.offset >= 0 && a.Identity(topic) != "" && at.identity != a.Identity(topic):
 				unmarked[tp] = at.offset
 			}
 			a.committed[tp] = at.offset
 		}
+	}
+	// Again, now that the coordinator has answered: joining takes its time, and kafka-go asks any broker while it knows no coordinator.
+	now, _, err := a.group.present(ctx)
+	switch {
+	case err != nil:
+		return err
+	case !maps.EqualFunc(now, a.present, alike):
+		return errTopics
 	}
 	a.mark(ctx, unmarked)
 	return nil
@@ -111,7 +117,14 @@ func (a *Assignment) Committed(tp TopicPartition) (offset int64, ok bool) {
 func (a *Assignment) Remade(tp TopicPartition) bool { return a.remade[tp] }
 
 // Identity gives that of a topic of the session, see TopicInfo.
-func (a *Assignment) Identity(topic string) string { return a.identity[topic] }
+func (a *Assignment) Identity(topic string) string { return a.present[topic].Identity }
+
+// Offset asks where the group is now in an owned partition; false if it is nowhere, or in a topic of that name that was deleted.
+func (a *Assignment) Offset(ctx context.Context, tp TopicPartition) (offset int64, ok bool, err error) {
+	offsets, err := a.group.client.committed(ctx, a.group.cfg.ID, tp.Topic, []int{tp.Partition})
+	at := offsets[tp.Partition]
+	return at.offset, err == nil && at.offset >= 0 && !another(at.identity, a.Identity(tp.Topic)), err
+}
 
 // Same asks the group's coordinator whether a topic is still the one that the session is about: false once it was deleted, or made
 // anew; then the group is about to join anew. Temporary errors are repeated until ctx ends.
@@ -120,7 +133,7 @@ func (a *Assignment) Same(ctx context.Context, topic string) (same bool, err err
 	err = c.retry(ctx, "look whether it is the same topic", func() error {
 		topics, hidden, err := c.visibleTo(ctx, a.group.cfg.ID, []string{topic}, "Read")
 		now, there := topics[topic]
-		same = there && !Another(a.identity[topic], now.Identity)
+		same = there && !another(a.Identity(topic), now.Identity)
 		return errors.Join(append(hidden, err)...)
 	})
 	return same, err
@@ -178,7 +191,7 @@ func (a *Assignment) commit(ctx context.Context, offsets map[TopicPartition]int6
 			CommittedOffset:      offsets[tp],
 			CommitTimestamp:      -1,
 			CommittedLeaderEpoch: -1, // 0 would make other clients take the log for truncated
-			CommittedMetadata:    ofTopic(a.identity[tp.Topic]),
+			CommittedMetadata:    ofTopic(a.Identity(tp.Topic)),
 		}
 		if n := len(req.Topics); n > 0 && req.Topics[n-1].Name == tp.Topic {
 			req.Topics[n-1].Partitions = append(req.Topics[n-1].Partitions, part)

@@ -207,6 +207,7 @@ func (cb *combiner) load(q *queue, parcels []*parcel) []*parcel {
 	}
 	cb.mu.Lock()
 	q.gather = min(time.Duration(records)*gathering, gatherMost)
+	cb.rouse(q) // what is left may go the sooner for it
 	cb.mu.Unlock()
 	return loaded
 }

@@ -199,7 +199,12 @@ func (g *Group) join(ctx context.Context, present map[string]TopicInfo, session 
 		if !alarm.Allow() {
 			g.log.Error().Int32("generation", gen.ID).Msg("kafka: the group rebalances again and again")
 		}
-		if err := m.generation(ctx, gen, present, session); err != nil {
+		switch err := m.generation(ctx, gen, present, session); {
+		case errors.Is(err, errTopics):
+			g.log.Info().Msg("kafka: topics have changed while the group was joined, joining it anew")
+			_ = wait(ctx, g.cfg.JoinBackoff)
+			return nil
+		case err != nil:
 			return err
 		}
 	}
@@ -219,7 +224,8 @@ func (g *Group) watch(ctx context.Context, present map[string]TopicInfo) (change
 	return false
 }
 
-// alike says whether a topic is the same one, with as many partitions: else the group is joined anew.
-func alike(a, b TopicInfo) bool {
-	return a.Partitions == b.Partitions && !Another(a.Identity, b.Identity)
+// alike says whether a topic is the one that it was, with as many partitions, and nothing more is known of it: else the group is
+// joined anew.
+func alike(now, was TopicInfo) bool {
+	return now.Partitions == was.Partitions && !another(was.Identity, now.Identity) && (was.Identity != "" || now.Identity == "")
 }

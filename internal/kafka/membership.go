@@ -119,12 +119,14 @@ func runSession(ctx, over context.Context, a *Assignment, session Session) error
 		a.keep(returned)
 	}()
 	err := a.resume(sctx)
-	if err == nil {
+	switch {
+	case err == nil:
 		err = session(sctx, a)
-	} else {
-		if sctx.Err() == nil {
-			a.group.log.Error().Err(err).Msg("kafka: it is not known where the group is, which is joined anew")
-		}
+	case errors.Is(err, errTopics):
+	case sctx.Err() == nil:
+		a.group.log.Error().Err(err).Msg("kafka: it is not known where the group is, which is joined anew")
+		err = nil
+	default:
 		err = nil
 	}
 	close(returned)

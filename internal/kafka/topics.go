@@ -25,9 +25,9 @@ type TopicInfo struct {
 	Identity string
 }
 
-// Another says whether two identities are of different topics of one cluster. Of another cluster's nothing is known: a mirror has the
+// another says whether two identities are of different topics of one cluster. Of another cluster's nothing is known: a mirror has the
 // events of what it mirrors, and may have the group's offsets.
-func Another(was, is string) bool {
+func another(was, is string) bool {
 	topic, cluster, known := strings.Cut(was, "@")
 	now, here, knownNow := strings.Cut(is, "@")
 	return known && knownNow && cluster == here && topic != now
