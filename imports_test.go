@@ -26,6 +26,7 @@ var policy = []row{
 	{"internal/server", nothing},
 	{"internal/trace", nothing}, // what the spans are; it knows OpenTelemetry's API alone
 	{"internal/otlp", only("internal/trace")},
+	{"internal/draft", nothing},
 	{"internal/heap", nothing},  // for programs only: it is about the whole process
 	{"internal/probe", nothing}, // a container's health check: it is about another process of the same program
 	{"internal/webhook", only("internal/kafka")},
@@ -35,11 +36,11 @@ var policy = []row{
 	{"internal/pace", nothing},
 
 	// The API's side: they know outcomes, no events, no Kafka.
-	{"internal/distributor", only("internal/outcome")},
+	{"internal/distributor", only("internal/outcome", "internal/draft")},
 	{"internal/documents", only("internal/outcome")},
 
 	// What handlers and the consumer share; they do not know each other: internal/bridge introduces them.
-	{"internal/attempt", only("internal/outcome")},
+	{"internal/attempt", only("internal/outcome", "internal/draft")},
 	{"handlers", only("schemas", "internal/outcome", "internal/attempt", "internal/distributor", "internal/documents")},
 	{"internal/state", only("schemas", "internal/outcome", "internal/attempt", "internal/kafka")},
 	{"producer", only("schemas", "internal/outcome", "internal/kafka", "internal/trace")},

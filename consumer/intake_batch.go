@@ -23,9 +23,9 @@ const (
 type batch struct {
 	inbox         string
 	partitions    int
-	topic, number string          // where the events come from, as text
-	room          schemas.Room    // of the records' keys and headers
-	records       []kafka.Record  //
+	topic, number string       // where the events come from, as text
+	room          schemas.Room // of the records' keys and headers
+	records       []kafka.Record
 	from          []*kafka.Record // upstream's, that records are made of
 	spans         []spans         // of those that are traced
 	size          int

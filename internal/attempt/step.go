@@ -22,7 +22,6 @@
 package attempt
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha1" //nolint:gosec // see Key
 	"crypto/sha256"
@@ -30,11 +29,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
+	"distributor-bridge/internal/draft"
 	"distributor-bridge/internal/outcome"
 )
 
@@ -218,36 +217,15 @@ func stamp() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 // digest gives 16 bytes of the SHA-256 of the event's identity and the body's JSON, in hexadecimal digits. With the identity in it,
 // short bodies of personal data cannot be told by trying what they may be for all customers at once.
 func (r *Run) digest(body any) (string, error) {
-	d := drafts.Get().(*draft)
-	defer d.leave()
+	d := draft.New()
+	defer func() { _ = d.Close() }()
 	for _, part := range [...]string{r.work.Event.Source, r.work.Event.ID} {
 		_, _ = d.WriteString(part) // a Buffer's methods give no error
 		_ = d.WriteByte(0)
 	}
-	if err := d.json.Encode(body); err != nil {
+	if err := d.JSON(body); err != nil {
 		return "", err
 	}
-	d.Truncate(d.Len() - 1) // Encode ends with a line break, which is none of the digest's
 	sum := sha256.Sum256(d.Bytes())
 	return hexadecimal(sum[:16]), nil
-}
-
-// draft is memory that a digest is made in.
-type draft struct {
-	bytes.Buffer
-	json *json.Encoder // to the Buffer
-}
-
-var drafts = sync.Pool{New: func() any {
-	d := new(draft)
-	d.json = json.NewEncoder(&d.Buffer)
-	return d
-}}
-
-// leave gives the draft back, unless a rare large body has made it large.
-func (d *draft) leave() {
-	if d.Cap() <= 64<<10 {
-		d.Reset()
-		drafts.Put(d)
-	}
 }

@@ -3,7 +3,6 @@ package distributor
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -11,6 +10,7 @@ import (
 	"net/textproto"
 	"sync"
 
+	"distributor-bridge/internal/draft"
 	"distributor-bridge/internal/outcome"
 )
 
@@ -49,35 +49,13 @@ func (b *body) writeTo(w io.Writer) error {
 // jsonBody gives v as JSON.
 func jsonBody(v any) content {
 	return func(context.Context) (*body, error) {
-		d := drafts.Get().(*draft)
-		if err := d.json.Encode(v); err != nil {
+		d := draft.New()
+		if err := d.JSON(v); err != nil {
 			_ = d.Close()
 			return nil, err
 		}
-		d.Truncate(d.Len() - 1) // Encode ends with a line break
 		return &body{ReadCloser: d, contentType: "application/json", length: int64(d.Len())}, nil
 	}
-}
-
-// draft is memory for a body of JSON, which is read from it. Closed, it is another request's.
-type draft struct {
-	bytes.Buffer
-	json *json.Encoder // to the Buffer
-}
-
-var drafts = sync.Pool{New: func() any {
-	d := new(draft)
-	d.json = json.NewEncoder(&d.Buffer)
-	return d
-}}
-
-// Close gives the draft back, unless a rare large body has made it large.
-func (d *draft) Close() error {
-	if d.Cap() <= 64<<10 {
-		d.Reset()
-		drafts.Put(d)
-	}
-	return nil
 }
 
 // multipartBody gives a form with the document in the field "file". All of it but the document follows from the key and

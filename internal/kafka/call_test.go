@@ -76,15 +76,7 @@ func mine(topic string, partition int, what string, n ...int) kafka.Record {
 // and after its end comes.
 func TestGivenUpWhileOthersWrite(t *testing.T) {
 	t.Parallel()
-	b := fake(t, broker.Config{Brokers: 2})
-	v := &valve{}
-	c := v.client(t, b.Addrs())
-	name := topic(t, c, 2, nil)
-	for i := range 2 {
-		if err := b.Cluster().MoveTopicPartition(name, int32(i), int32(i)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	b, v, c, name := twoBrokers(t)
 	p, wrote := producer(t, c, kafka.ProducerConfig{}), newLedger()
 	warm(t, p, name, 0, 1)
 	release := v.hold(b.Addrs()[1])

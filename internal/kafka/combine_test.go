@@ -390,18 +390,24 @@ func TestCombinedSize(t *testing.T) {
 	}
 }
 
-// TestDeadBroker: a broker that does not answer holds back what it leads, and nothing else.
-func TestDeadBroker(t *testing.T) {
-	t.Parallel()
-	b := fake(t, broker.Config{Brokers: 2})
-	v := &valve{}
-	c := v.client(t, b.Addrs())
-	name := topic(t, c, 2, nil)
-	for i := range 2 {
-		if err := b.Cluster().MoveTopicPartition(name, int32(i), int32(i)); err != nil {
+// twoBrokers gives two, each of which leads a partition of the topic, and a client whose way to them can be held.
+func twoBrokers(t *testing.T) (b *broker.Broker, v *valve, c *kafka.Client, name string) {
+	t.Helper()
+	b, v = fake(t, broker.Config{Brokers: 2}), &valve{}
+	c = v.client(t, b.Addrs())
+	name = topic(t, c, 2, nil)
+	for i := range int32(2) {
+		if err := b.Cluster().MoveTopicPartition(name, i, i); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return b, v, c, name
+}
+
+// TestDeadBroker: a broker that does not answer holds back what it leads, and nothing else.
+func TestDeadBroker(t *testing.T) {
+	t.Parallel()
+	b, v, c, name := twoBrokers(t)
 	p := producer(t, c, kafka.ProducerConfig{})
 	warm(t, p, name, 0, 1)
 	release := v.hold(b.Addrs()[1])

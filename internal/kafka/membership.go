@@ -122,11 +122,10 @@ func runSession(ctx, over context.Context, a *Assignment, session Session) error
 	switch {
 	case err == nil:
 		err = session(sctx, a)
-	case errors.Is(err, errTopics):
-	case sctx.Err() == nil:
-		a.group.log.Error().Err(err).Msg("kafka: it is not known where the group is, which is joined anew")
-		err = nil
-	default:
+	case !errors.Is(err, errTopics):
+		if sctx.Err() == nil {
+			a.group.log.Error().Err(err).Msg("kafka: it is not known where the group is, which is joined anew")
+		}
 		err = nil
 	}
 	close(returned)
