@@ -182,7 +182,7 @@ func (c *Client) exchange(ctx context.Context, end time.Time, r request, path st
 	}
 	x := free.begin(ctx, end)
 	defer x.finish()
-	res, err := x.send(m) //nolint:bodyclose // its connection is: finish does it
+	h, err := x.send(m)
 	if failure := m.body.failure(); failure != nil && limited.Err() == nil {
 		// The request was never whole, so whatever the API made of it, it did not take the document. (Where the call's
 		// time was over first, the content failed only for that.)
@@ -190,7 +190,7 @@ func (c *Client) exchange(ctx context.Context, end time.Time, r request, path st
 	}
 	switch {
 	case err == nil:
-		return res.StatusCode, c.read(ctx, x, r, res, a)
+		return h.status, c.read(ctx, x, r, h, a)
 	case x.isSent():
 		return 0, outcome.Retry(outcome.ClassNoAnswer, true, ended(ctx, end, err))
 	}
@@ -285,29 +285,29 @@ func keepBuffer(b *bytes.Buffer) {
 }
 
 // read reads the answer, as far as it may be large, and classifies it.
-func (c *Client) read(ctx context.Context, x *exchange, r request, res *http.Response, a answer) error {
+func (c *Client) read(ctx context.Context, x *exchange, r request, h head, a answer) error {
 	buffer := answers.Get().(*bytes.Buffer)
 	defer keepBuffer(buffer)
-	err := x.read(res, buffer, c.cfg.MaxAnswerBytes)
+	err := x.read(h, buffer, c.cfg.MaxAnswerBytes)
 	b := buffer.Bytes() // of which neither a verdict nor a decoded answer keeps anything
-	if res.StatusCode < 200 || res.StatusCode > 299 {
+	if h.status < 200 || h.status > 299 {
 		// The status alone decides; what was read of the body can only say more.
-		return classify(r.op, res.StatusCode, res.Header, b)
+		return classify(r.op, h.status, h.header, b)
 	}
 	if err != nil {
 		e := outcome.Retry(outcome.ClassNoAnswer, true, ended(ctx, x.end, err))
-		e.Status = res.StatusCode
+		e.Status = h.status
 		return e
 	}
 	if int64(len(b)) > c.cfg.MaxAnswerBytes {
-		return broken(r.op, res.StatusCode, errTooLarge)
+		return broken(r.op, h.status, errTooLarge)
 	}
 	want := ""
 	if !r.op.effect() {
 		want = r.ids[len(r.ids)-1]
 	}
 	if err := decode(b, a, want); err != nil {
-		return broken(r.op, res.StatusCode, err)
+		return broken(r.op, h.status, err)
 	}
 	return nil
 }

@@ -20,9 +20,10 @@ import (
 // request got onto the wire, and an end of the connection is the end of one call, not of 64. Of calls there are no more at once than
 // places, so neither are there of connections; but one for a probe.
 //
-// It reads answers with net/http (ReadResponse), and does without its Transport: whoever makes a call writes the request and reads
-// the answer. So it is known whether a byte of the request was handed to the network, nothing is repeated behind the caller's back,
-// and no goroutine hands a request on to the next, which takes a third of a call's processor time.
+// It reads the heads of plain answers itself, and of others with net/http (ReadResponse): see head. It does without net/http's
+// Transport: whoever makes a call writes the request and reads the answer. So it is known whether a byte of the request was handed to
+// the network, nothing is repeated behind the caller's back, and no goroutine hands a request on to the next, which takes a third of a
+// call's processor time.
 type wire struct {
 	addr  string // host and port
 	tls   *tls.Config
@@ -160,6 +161,7 @@ type conn struct {
 	wire *wire
 	in   *bufio.Reader
 	left int64 // how much more may be read
+	body sized // of the last plain answer
 
 	since time.Time // when it became idle
 }
@@ -261,34 +263,34 @@ func (x *exchange) isSent() bool {
 
 // send sends a request, and gives the answer, of which the header has been read. A document is written meanwhile: a server may
 // answer before it has read it all.
-func (x *exchange) send(m message) (*http.Response, error) {
+func (x *exchange) send(m message) (head, error) {
 	if m.document {
 		// It ends when the connection is closed or, while it reads the document, when the call's context ends. It has an m of its
 		// own, so that the one of other requests stays on the stack.
 		go func(m message) { _ = x.write(m) }(m)
 	} else if err := x.write(m); err != nil {
-		return nil, err
+		return head{}, err
 	}
-	res, err := x.header()
+	h, err := x.header()
 	if err != nil {
 		_ = x.Close() // before it is asked what was sent: nothing more can be
-		return nil, err
+		return head{}, err
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.answered, x.left = true, math.MaxInt64
-	if res.ContentLength < 0 || res.ContentLength > int64(x.in.Buffered()) {
+	if h.length < 0 || h.length > int64(x.in.Buffered()) {
 		_ = x.SetReadDeadline(x.end)
 	}
-	return res, nil
+	return h, nil
 }
 
 // header reads the header of the answer that counts.
-func (x *exchange) header() (*http.Response, error) {
+func (x *exchange) header() (head, error) {
 	for {
-		res, err := http.ReadResponse(x.in, nil)
-		if err != nil || res.StatusCode < 100 || res.StatusCode >= 200 || res.StatusCode == http.StatusSwitchingProtocols {
-			return res, err
+		h, err := x.nextHead()
+		if err != nil || h.status < 100 || h.status >= 200 || h.status == http.StatusSwitchingProtocols {
+			return h, err
 		}
 	}
 }
@@ -335,9 +337,9 @@ func (x *exchange) write(m message) error {
 }
 
 // read reads the answer's body into a buffer, up to most bytes and one more. Its error is that of reading.
-func (x *exchange) read(res *http.Response, into io.ReaderFrom, most int64) error {
-	n, err := into.ReadFrom(io.LimitReader(res.Body, most+1))
-	x.whole = err == nil && n <= most && !res.Close && res.StatusCode >= 200 // after a 101 it is another protocol's
+func (x *exchange) read(h head, into io.ReaderFrom, most int64) error {
+	n, err := into.ReadFrom(io.LimitReader(h.body, most+1))
+	x.whole = err == nil && n <= most && !h.close && h.status >= 200 // after a 101 it is another protocol's
 	return err
 }
 
