@@ -135,10 +135,7 @@ func (s *sized) Read(b []byte) (int, error) {
 	}
 	n, err := s.in.Read(b[:min(int64(len(b)), s.left)])
 	s.left -= int64(n)
-	switch {
-	case err == nil && s.left == 0:
-		err = io.EOF // now, so that nobody makes room for more
-	case err == io.EOF && s.left > 0:
+	if err == io.EOF && s.left > 0 {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err
