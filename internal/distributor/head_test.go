@@ -186,7 +186,14 @@ func FuzzPlain(f *testing.F) {
 // compare reads an answer as calls do, and with net/http alone. first is the size of the first piece that comes; 0: all come at once.
 func compare(t *testing.T, answer []byte, first int) {
 	t.Helper()
-	ours, theirs := &pieces{left: answer, first: first}, &pieces{left: answer, first: first}
+	compareOn(t, pieces{left: answer, first: first})
+	compareOn(t, pieces{left: answer, first: first, early: true})
+}
+
+func compareOn(t *testing.T, source pieces) {
+	t.Helper()
+	answer := source.left
+	ours, theirs := &source, new(source)
 	c := &conn{in: bufio.NewReader(ours)}
 	in := bufio.NewReader(theirs)
 	h, err := c.nextHead()
@@ -220,7 +227,8 @@ func compare(t *testing.T, answer []byte, first int) {
 // pieces is a connection on which an answer comes in two pieces.
 type pieces struct {
 	left  []byte
-	first int // how much may come yet before a break; 0: all
+	first int  // how much may come yet before a break; 0: all
+	early bool // its end is told with its last bytes
 }
 
 func (p *pieces) Read(b []byte) (int, error) {
@@ -232,6 +240,9 @@ func (p *pieces) Read(b []byte) (int, error) {
 	}
 	n := copy(b, p.left)
 	p.left, p.first = p.left[n:], max(0, p.first-n)
+	if p.early && len(p.left) == 0 {
+		return n, io.EOF
+	}
 	return n, nil
 }
 
