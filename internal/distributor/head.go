@@ -31,7 +31,7 @@ func (c *conn) nextHead() (head, error) {
 		h.body = &c.body
 		return h, nil
 	}
-	res, err := http.ReadResponse(c.in, nil)
+	res, err := http.ReadResponse(c.in, nil) //nolint:bodyclose // its connection is: finish does it
 	if err != nil {
 		return head{}, err
 	}
@@ -42,11 +42,12 @@ func (c *conn) nextHead() (head, error) {
 // known length, after which the connection goes on. What it takes, net/http takes for the same (FuzzPlain). It is stricter, so that this
 // is easy to see: lines end with CR LF, names are of letters, digits, - and _, and all else is ASCII that can be printed, and tabs.
 func plain(b []byte) (h head, size int) {
-	line, rest, whole := cutLine(b)
+	line, rest, _ := cutLine(b)
 	if h.status = success(line); h.status == 0 {
 		return head{}, 0
 	}
 	h.length = -1
+	var whole bool
 	for line, rest, whole = cutLine(rest); len(line) > 0; line, rest, whole = cutLine(rest) {
 		colon := bytes.IndexByte(line, ':')
 		if colon < 0 || !isName(line[:colon]) || !isText(line[colon:]) {
