@@ -14,7 +14,7 @@ import (
 // plainAnswers are read without net/http.
 var plainAnswers = map[string]string{
 	"short":              "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
-	"as Go writes it":    "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\nContent-Length: 2\r\n\r\n{}",
+	"as Go writes it":    goAnswer,
 	"as nginx writes it": nginxAnswer,
 	"lower case":         "HTTP/1.1 202 accepted\r\nserver: x\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\n{}",
 	"upper case":         "HTTP/1.1 299 X\r\nCONTENT-LENGTH: 2\r\nCONNECTION: KEEP-ALIVE\r\n\r\n{}",
@@ -39,10 +39,15 @@ var plainAnswers = map[string]string{
 	"an end in a body":   "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n\r\n\r\n{}",
 }
 
+// goAnswer is what a server of net/http says.
+const goAnswer = "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\n" +
+	"Content-Length: 2\r\n\r\n{}"
+
 // nginxAnswer is what Django says behind nginx.
-const nginxAnswer = "HTTP/1.1 201 Created\r\nServer: nginx/1.25.3\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\nContent-Type: application/json\r\n" +
-	"Content-Length: 70\r\nConnection: keep-alive\r\nVary: Accept, Cookie\r\nAllow: GET, POST, HEAD, OPTIONS\r\nX-Frame-Options: DENY\r\n" +
-	"X-Content-Type-Options: nosniff\r\nReferrer-Policy: same-origin\r\nStrict-Transport-Security: max-age=31536000; includeSubDomains\r\n\r\n" +
+const nginxAnswer = "HTTP/1.1 201 Created\r\nServer: nginx/1.25.3\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\n" +
+	"Content-Type: application/json\r\nContent-Length: 70\r\nConnection: keep-alive\r\nVary: Accept, Cookie\r\n" +
+	"Allow: GET, POST, HEAD, OPTIONS\r\nX-Frame-Options: DENY\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: same-origin\r\n" +
+	"Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n\r\n" +
 	`{"id":"0b7d0a5e-5a4c-4f6e-9a51-8a3c2a1d0e01", "status": "processing"}` + "\n"
 
 // otherAnswers are left to net/http: what it takes, and what it refuses.
