@@ -17,7 +17,7 @@ import (
 // lane is the work of one customer: one thing at a time, the inbox's records in their order, what is held in between.
 //
 // queue, queued, running, paused, gated, seated, ahead, missed, crowded, called, released, waits, hinted, wake, slot and rank belong
-// to the partition's mutex; hand is for all who look. place is given under the mutex, and given back by the worker. The rest belongs
+// to the partition's mutex; hand and news are for all who look. place is given under the mutex, and given back by the worker. The rest belongs
 // to the worker that runs the lane, and while none does to whoever holds the mutex.
 type lane struct {
 	customer string
@@ -39,6 +39,7 @@ type lane struct {
 	rank     rank      // its place among those that are ready, or the last that it had
 
 	hand  hand
+	news  news
 	pass  Pass        // the gate's, for its next attempt or the present one; nil: it has none
 	place atomic.Bool // it has a place for a follow-up
 	task  *task       // what a pause has interrupted

@@ -301,6 +301,7 @@ func TestOneAlarm(t *testing.T) {
 	if len(p.ready.lanes) != 1 || p.ready.lanes[0] != l || len(p.alarms) != 0 {
 		t.Errorf("%d lanes are started when it is due, %d alarms are left", len(p.ready.lanes), len(p.alarms))
 	}
+	p.pick().running = false
 	l.task.again = time.Now().Add(time.Hour)
 	p.rest(l)
 	l.task = nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,6 +32,10 @@ type partition struct {
 
 	begun   chan struct{}  // capacity 1: the lane that keepGate has let in is at work
 	workers sync.WaitGroup // added to under mu, and only while spawn is set
+
+	announcing atomic.Int64  // how many lanes have news under way
+	quiet      chan struct{} // capacity 1: full when it became none
+	abandoned  atomic.Bool   // run did not wait for them
 
 	mu      sync.Mutex // guards what follows
 	spawn   func(*lane)
@@ -71,7 +76,7 @@ type partition struct {
 func newPartition(cfg *Config, number int, store *state.Store, next int64) *partition {
 	p := &partition{
 		cfg: cfg, number: number, store: store,
-		begun: make(chan struct{}, 1), lanes: map[string]*lane{}, next: next, known: next, moved: time.Now(),
+		begun: make(chan struct{}, 1), quiet: make(chan struct{}, 1), lanes: map[string]*lane{}, next: next, known: next, moved: time.Now(),
 		investments: map[uuid.UUID]whose{},
 	}
 	for _, customer := range store.Busy() {
@@ -219,6 +224,7 @@ func (p *partition) run(take, work context.Context, stop, cut func()) error {
 	p.timer.Stop()
 	p.mu.Unlock()
 	p.workers.Wait()
+	p.hush(work)
 	for _, l := range p.lanes {
 		l.leave() // one may have been let in, and not have begun
 	}

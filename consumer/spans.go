@@ -90,6 +90,7 @@ func (p *partition) traced(work context.Context, t *task) error {
 	})
 	err := p.attempt(work, t)
 	switch {
+	case errors.Is(err, errPublishing):
 	case errors.Is(err, errPaused), errors.Is(err, errShut): // a short trouble: nothing is reported of it
 		t.span.Outcome(outcome.Retrying.String(), "", t.work.Tries, false)
 	case errors.Is(err, errStopped):

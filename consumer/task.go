@@ -28,20 +28,21 @@ var errNotOurs = errors.New("the inbox record is not one that intake writes")
 
 // task is work in a lane's hand.
 type task struct {
-	lane    *lane
-	home    string // key of the record that holds the work
-	work    attempt.Work
-	item    *item                       // nil for a record that is fresh from the inbox
-	record  *kafka.Record               // the inbox's; nil for a follow-up
-	pause   *backoff.ExponentialBackOff // nil until there is trouble
-	began   time.Time
-	stands  time.Time       // since when the clock that began began stands; zero: it goes
-	again   time.Time       // of a fresh record: when a short trouble is to be over
-	was     outcome.Verdict // what it was held as
-	command int64           // the inbox offset of the operator's command that ends it; 0: none does (one cannot be the first record)
-	tried   time.Time       // when it last ended in a retry
-	span    trace.Span      // of the present attempt
-	wrote   map[string]bool // objects that attempts before the present one changed: their intents have written them
+	lane     *lane
+	home     string // key of the record that holds the work
+	work     attempt.Work
+	item     *item                       // nil for a record that is fresh from the inbox
+	record   *kafka.Record               // the inbox's; nil for a follow-up
+	pause    *backoff.ExponentialBackOff // nil until there is trouble
+	began    time.Time
+	stands   time.Time       // since when the clock that began began stands; zero: it goes
+	again    time.Time       // of a fresh record: when a short trouble is to be over
+	was      outcome.Verdict // what it was held as
+	command  int64           // the inbox offset of the operator's command that ends it; 0: none does (one cannot be the first record)
+	tried    time.Time       // when it last ended in a retry
+	repeated bool            // its outcome was recorded before
+	span     trace.Span      // of the present attempt
+	wrote    map[string]bool // objects that attempts before the present one changed: their intents have written them
 }
 
 func (t *task) fresh() bool { return t.item == nil }
@@ -75,6 +76,7 @@ func (p *partition) process(work context.Context, l *lane, record kafka.Record) 
 	if record.Offset <= r.Seen {
 		l.hand.turn(recording)
 		if record.Offset == r.Seen && r.Last != nil {
+			t.repeated = true
 			err = p.publish(work, t, *r.Last)
 		}
 		p.report(t, nil, Report{Repeated: true})
@@ -107,10 +109,13 @@ func (p *partition) begin(work context.Context, t *task, last *state.Rejection) 
 	return p.try(work, t)
 }
 
-// settle marks a record as done if err is nil, and gives err.
+// settle marks a record as done if err is nil, and gives err; nil if it will be done without its lane.
 func (p *partition) settle(record kafka.Record, err error) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		p.finish(record)
+	case errors.Is(err, errPublishing):
+		return nil
 	}
 	return err
 }

@@ -236,6 +236,9 @@ func (p *partition) write(ctx context.Context, t *task, c *change, changed []att
 		r := p.store.Get(l.customer, e.Key)
 		freed = freed || r != nil && r.Processing() && !c.find(e.Key).Processing()
 	}
+	if err := l.news.wait(ctx); err != nil {
+		return err
+	}
 	if err := c.write(ctx); err != nil {
 		return stopped(ctx, err)
 	}
@@ -270,20 +273,19 @@ func (p *partition) revive(l *lane, f attempt.Follow) {
 	}
 }
 
-// publish writes the results and the dead letter of an outcome, made from it and the event alone.
+// publish writes the results and the dead letter of an outcome, made from it and the event alone. Those of a fresh record without a
+// dead letter are only begun (errPublishing).
 func (p *partition) publish(ctx context.Context, t *task, out attempt.Outcome) error {
+	if err := t.lane.news.wait(ctx); err != nil {
+		return err
+	}
 	e := t.work.Event
 	ctx = p.cfg.Trace.Below(ctx, e.Trace)
-	results := make([]schemas.Result, 0, 2) // on the stack, unless there are more
-	for _, r := range out.Results {
-		results = append(results, schemas.Result{
-			Name: r.Type, Subject: r.Subject, Time: out.Time, Data: r.Data,
-			// What is reported, and when: a status may come twice, and two reasons for waiting within a millisecond.
-			Key:   out.Time.Format(time.RFC3339Nano) + " " + r.Subject + " " + string(r.Data),
-			Cause: schemas.Cause{Source: e.Source, ID: e.ID, CorrelationID: e.Correlation, TraceParent: e.Trace},
-		})
+	all := results(e, out, make([]schemas.Result, 0, 2)) // on the stack, unless there are more
+	if out.Dead == nil && len(all) > 0 && t.fresh() {
+		return p.announce(ctx, t, all)
 	}
-	if err := p.cfg.Publisher.Results(ctx, t.lane.customer, results...); err != nil {
+	if err := p.cfg.Publisher.Results(ctx, t.lane.customer, all...); err != nil {
 		return stopped(ctx, err)
 	}
 	if out.Dead == nil {

@@ -142,10 +142,14 @@ func (p *partition) hang(now time.Time) hang {
 		step, since := l.hand.doing(now)
 		mine := step != resting && l.hand.offset.Load() == offset || l.paused && l.task != nil && l.task.record.Offset == offset ||
 			len(l.queue) > 0 && l.queue[0].Offset == offset
+		explained := l.paused || l.crowded || step == handling
+		if l.news.of(offset) { // whatever the lane does meanwhile
+			step, mine, explained = recording, true, false
+		}
 		if !some || !mine {
 			continue
 		}
-		if l.paused || l.crowded || step == handling {
+		if explained {
 			p.moved = now // the clock begins when that ends
 		}
 		h.customer, h.at, h.since = l.customer, step.String(), since

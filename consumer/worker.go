@@ -193,9 +193,7 @@ func (p *partition) rest(l *lane) {
 	default:
 		l.wake = l.earliest(p.records(l))
 	}
-	if l.wake.IsZero() && len(l.items) == 0 && len(l.queue) == 0 && !l.waits && !l.seated {
-		delete(p.lanes, l.customer)
-	}
+	p.forget(l)
 	p.alarms.set(l)
 	p.schedule()
 }

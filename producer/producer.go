@@ -44,6 +44,22 @@ func (p *Producer) Results(ctx context.Context, customer string, results ...sche
 	if len(results) == 0 {
 		return nil
 	}
+	told := make(chan error, 1)
+	if err := p.Begin(ctx, customer, func(err error) { told <- err }, results...); err != nil {
+		return err
+	}
+	select {
+	case err := <-told:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("publish results: %w", context.Cause(ctx))
+	}
+}
+
+// Begin is Results, of one at least, and does not wait: told is called once with what Results would return, unless Begin returns an
+// error. It must not wait, nor write by this Producer. After the end of ctx it is called when the broker has answered, or with the
+// end of Config.Kafka.
+func (p *Producer) Begin(ctx context.Context, customer string, told func(error), results ...schemas.Result) error {
 	room := rooms.Get().(*room)
 	key := room.headers.Bytes(customer)
 	for _, r := range results {
@@ -61,13 +77,15 @@ func (p *Producer) Results(ctx context.Context, customer string, results ...sche
 			Key: key, Value: event.Data, Headers: room.headers.Headers(),
 		})
 	}
-	span := p.cfg.Trace.Send(ctx, p.cfg.Results, len(room.records))
-	defer span.End()
-	if _, err := p.cfg.Kafka.Produce(ctx, room.records...); err != nil {
-		span.Fail(notWritten)
-		return fmt.Errorf("publish results: %w", err) // Kafka's client may keep what is in the room
+	if room.ended == nil {
+		room.ended = room.end
 	}
-	room.leave()
+	room.span, room.told = p.cfg.Trace.Send(ctx, p.cfg.Results, len(room.records)), told
+	if err := p.cfg.Kafka.Begin(ctx, room.ended, room.records...); err != nil {
+		room.span.Fail(notWritten)
+		room.span.End()
+		return fmt.Errorf("publish results: %w", err)
+	}
 	return nil
 }
 
@@ -75,9 +93,26 @@ func (p *Producer) Results(ctx context.Context, customer string, results ...sche
 type room struct {
 	headers schemas.Room
 	records []kafka.Record
+	span    trace.Span
+	told    func(error)
+	ended   func(error) // end, as it is handed out; nil until it is
 }
 
 var rooms = sync.Pool{New: func() any { return new(room) }}
+
+// end is called when the results are written, or it is known that nobody will say so.
+func (r *room) end(err error) {
+	told := r.told
+	if err != nil {
+		r.span.Fail(notWritten)
+		err = fmt.Errorf("publish results: %w", err)
+	}
+	r.span.End()
+	if err == nil {
+		r.leave() // else Kafka's client may keep what is in it
+	}
+	told(err)
+}
 
 // roomKept is the most records of a room that is kept for others; an event has a few results.
 const roomKept = 64
@@ -89,7 +124,7 @@ func (r *room) leave() {
 	}
 	r.headers.Clear()
 	clear(r.records)
-	r.records = r.records[:0]
+	r.records, r.span, r.told = r.records[:0], trace.Span{}, nil
 	rooms.Put(r)
 }
 

@@ -17,6 +17,8 @@ type call struct {
 	done chan struct{} // told once, by the lane's finish; then base and err are set
 	base int64         // offset of the first
 	err  error
+	then func(error) // told instead of done, if nobody waits
+	from *Client     // whose it is again when then has been told
 }
 
 // placesKept is the most places of a call that is kept for others.
@@ -69,11 +71,25 @@ func (c *call) tell(offsets []int64) {
 // finish tells the caller, who may use the call for another Produce at once: it is not the lane's any more.
 func (c *call) finish(base int64, err error) {
 	c.base, c.err = base, err
+	if then := c.then; then != nil {
+		err := c.failure()
+		c.from.reuse(c)
+		then(err)
+		return
+	}
 	select {
 	case c.done <- struct{}{}:
 	default:
 		panic("kafka: a call has ended twice")
 	}
+}
+
+// failure gives the error of a call that has ended.
+func (c *call) failure() error {
+	if c.err == nil {
+		return nil
+	}
+	return fmt.Errorf("write to %s: %w", c.tp, c.err)
 }
 
 func finish(calls []*call, err error) {

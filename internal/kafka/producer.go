@@ -150,8 +150,8 @@ func (p *Producer) Produce(ctx context.Context, records ...Record) ([]int64, err
 		case <-ctx.Done():
 			return nil, fmt.Errorf("write to %s: %w", call.tp, context.Cause(ctx))
 		}
-		if call.err != nil {
-			errs = append(errs, fmt.Errorf("write to %s: %w", call.tp, call.err))
+		if err := call.failure(); err != nil {
+			errs = append(errs, err)
 		}
 		call.tell(offsets)
 		p.client.reuse(call)
@@ -160,6 +160,21 @@ func (p *Producer) Produce(ctx context.Context, records ...Record) ([]int64, err
 		return nil, errors.Join(errs...)
 	}
 	return offsets, nil
+}
+
+// Begin is Produce for records of one partition, and does not wait: then is told what Produce would return, once, unless Begin
+// returns an error. It must not wait, nor call the Producer: it holds up those who wait for the same batch. If ctx ends, then is told
+// only when the broker has answered, or with Close. Until then the records stay in use.
+func (p *Producer) Begin(ctx context.Context, then func(error), records ...Record) error {
+	calls, err := p.split(ctx, records, make([]*call, 0, 1))
+	if err != nil {
+		return err
+	}
+	if len(calls) != 1 {
+		return fmt.Errorf("begin to write to %d partitions: only Produce does, which waits", len(calls))
+	}
+	calls[0].then, calls[0].from = then, p.client
+	return p.enqueue(calls)
 }
 
 func (p *Producer) enqueue(calls []*call) error {

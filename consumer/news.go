@@ -1,0 +1,130 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"distributor-bridge/internal/attempt"
+	"distributor-bridge/schemas"
+)
+
+// news is the results of a lane's last record, which are published while the lane goes on: the next record is attempted, its intent
+// written and its call made. So between two calls of a customer there are two writes to wait for, not three.
+//
+// No outcome is written before they are acknowledged, and no others are published (wait): state remembers the outcome of a subject's
+// last event only, so what takes its place has to wait until nobody needs it any more. If they never are, neither record is done:
+// both are delivered again, the first has its results published again, the second is found with its intent.
+type news struct {
+	after atomic.Int64  // the inbox offset after that of their record; 0: there are none
+	over  chan struct{} // capacity 1: full when there are none any more, unless somebody has seen it; nil if there never were
+	lost  bool          // they were not published, and the partition is given up; set before after becomes 0
+}
+
+// errPublishing is that of a fresh record whose outcome is written, and whose results are being published: then its offset is done.
+var errPublishing = errors.New("its results are being published")
+
+// of says whether they are of the record at an inbox offset.
+func (n *news) of(offset int64) bool { return n.after.Load() == offset+1 }
+
+func (n *news) begin(offset int64) {
+	if n.over == nil {
+		n.over = make(chan struct{}, 1)
+	}
+	n.after.Store(offset + 1)
+}
+
+func (n *news) end(lost bool) {
+	n.lost = lost
+	n.after.Store(0)
+	select {
+	case n.over <- struct{}{}:
+	default: // nobody had to wait for those before
+	}
+}
+
+// wait waits until they are published, or ctx ends.
+func (n *news) wait(ctx context.Context) error {
+	for n.after.Load() > 0 {
+		select {
+		case <-n.over:
+		case <-ctx.Done():
+			return errStopped
+		}
+	}
+	if n.lost {
+		return errStopped
+	}
+	return nil
+}
+
+// announce begins to publish the results of a fresh record, and lets its lane go on.
+func (p *partition) announce(ctx context.Context, t *task, results []schemas.Result) error {
+	p.announcing.Add(1)
+	t.lane.news.begin(t.record.Offset)
+	told := func(err error) { p.announced(ctx, t, err) }
+	if err := p.cfg.Publisher.Begin(ctx, t.lane.customer, told, results...); err != nil {
+		told(err)
+	}
+	return errPublishing
+}
+
+// announced takes note that a record's results are published: it is done. After run it is nobody's any more.
+func (p *partition) announced(ctx context.Context, t *task, err error) {
+	l := t.lane
+	if p.abandoned.Load() {
+		return
+	}
+	_ = p.ended(t, !t.repeated, err)
+	switch {
+	case err == nil:
+		p.finish(*t.record)
+	case ctx.Err() == nil:
+		p.fail(err)
+	}
+	l.news.end(err != nil)
+	p.mu.Lock()
+	p.forget(l)
+	p.mu.Unlock()
+	if p.announcing.Add(-1) == 0 {
+		select {
+		case p.quiet <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// forget lets go of a lane that does not run, and has nothing to do; p.mu is held.
+func (p *partition) forget(l *lane) {
+	idle := !l.running && !l.queued && !l.gated && !l.waits && !l.seated && l.wake.IsZero()
+	if idle && len(l.items)+len(l.queue) == 0 && l.news.after.Load() == 0 && p.lanes[l.customer] == l {
+		delete(p.lanes, l.customer)
+	}
+}
+
+// hush waits until no results are under way, after the last worker has ended; or, since writing may take as long as the brokers are
+// away, until work ends.
+func (p *partition) hush(work context.Context) {
+	for p.announcing.Load() > 0 {
+		select {
+		case <-p.quiet:
+		case <-work.Done():
+			p.abandoned.Store(true)
+			return
+		}
+	}
+}
+
+// results gives an outcome's results, made from it and the event alone. They are appended to list.
+func results(e attempt.Event, out attempt.Outcome, list []schemas.Result) []schemas.Result {
+	for _, r := range out.Results {
+		list = append(list, schemas.Result{
+			Name: r.Type, Subject: r.Subject, Time: out.Time, Data: r.Data,
+			// What is reported, and when: a status may come twice, and two reasons for waiting within a millisecond.
+			Key:   out.Time.Format(time.RFC3339Nano) + " " + r.Subject + " " + string(r.Data),
+			Cause: schemas.Cause{Source: e.Source, ID: e.ID, CorrelationID: e.Correlation, TraceParent: e.Trace},
+		})
+	}
+	return list
+}
