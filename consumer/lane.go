@@ -17,8 +17,8 @@ import (
 // lane is the work of one customer: one thing at a time, the inbox's records in their order, what is held in between.
 //
 // queue, queued, running, paused, gated, seated, ahead, missed, crowded, called, released, waits, hinted, wake, slot and rank belong
-// to the partition's mutex; hand and news are for all who look. place is given under the mutex, and given back by the worker. The
-// rest belongs to the worker that runs the lane, and while none does to whoever holds the mutex.
+// to the partition's mutex; hand is for all who look, and news says what is. place is given under the mutex, and given back by the
+// worker. The rest belongs to the worker that runs the lane, and while none does to whoever holds the mutex.
 type lane struct {
 	customer string
 	queue    []kafka.Record // taken from the inbox, not worked on yet

@@ -15,12 +15,19 @@ import (
 //
 // No outcome is written before they are acknowledged, and no others are published (wait): state remembers the outcome of a subject's
 // last event only, so what takes its place has to wait until nobody needs it any more. If they never are, neither record is done:
-// both are delivered again, the first has its results published again, the second is found with its intent.
+// both are delivered again, the first has its results published again, the second is found with its intent. So nothing is begun
+// beside results that take long (begins), or are published again: else each event of an outage of their topic could end in doubt.
+//
+// after and since are for all who look; over and lost for the lane's worker, and for who ends them.
 type news struct {
 	after atomic.Int64  // the inbox offset after that of their record; 0: there are none
+	since atomic.Int64  // when they were begun, in Unix nanoseconds
 	over  chan struct{} // capacity 1: full when there are none any more, unless somebody has seen it; nil if there never were
 	lost  bool          // they were not published, and the partition is given up; set before after becomes 0
 }
+
+// newsSlow is how long results may be under way and something be begun beside them: they usually take milliseconds.
+const newsSlow = time.Second
 
 // errPublishing is that of a fresh record whose outcome is written, and whose results are being published: then its offset is done.
 var errPublishing = errors.New("its results are being published")
@@ -32,7 +39,16 @@ func (n *news) begin(offset int64) {
 	if n.over == nil {
 		n.over = make(chan struct{}, 1)
 	}
+	n.since.Store(time.Now().UnixNano())
 	n.after.Store(offset + 1)
+}
+
+// age gives for how long they have been under way; 0 if there are none.
+func (n *news) age(now time.Time) time.Duration {
+	if n.after.Load() == 0 {
+		return 0
+	}
+	return now.Sub(time.Unix(0, n.since.Load()))
 }
 
 func (n *news) end(lost bool) {
@@ -44,7 +60,15 @@ func (n *news) end(lost bool) {
 	}
 }
 
-// wait waits until they are published, or ctx ends.
+// begins waits until something may be begun.
+func (n *news) begins(ctx context.Context) error {
+	if n.after.Load() == 0 || n.age(time.Now()) < newsSlow {
+		return nil
+	}
+	return n.wait(ctx)
+}
+
+// wait waits until there are none.
 func (n *news) wait(ctx context.Context) error {
 	for n.after.Load() > 0 {
 		select {
@@ -70,23 +94,22 @@ func (p *partition) announce(ctx context.Context, t *task, results []schemas.Res
 	return errPublishing
 }
 
-// announced takes note that a record's results are published: it is done. After run it is nobody's any more.
+// announced takes note that a record's results are published: it is done. It is called by whoever writes for all, and does not wait.
 func (p *partition) announced(ctx context.Context, t *task, err error) {
-	l := t.lane
-	if p.abandoned.Load() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.abandoned {
 		return
 	}
-	_ = p.ended(t, !t.repeated, err)
+	_ = p.ended(t, true, err)
 	switch {
 	case err == nil:
-		p.finish(*t.record)
+		p.done(*t.record)
 	case ctx.Err() == nil:
-		p.fail(err)
+		p.abort(err)
 	}
-	l.news.end(err != nil)
-	p.mu.Lock()
-	p.forget(l)
-	p.mu.Unlock()
+	t.lane.news.end(err != nil)
+	p.forget(t.lane)
 	if p.announcing.Add(-1) == 0 {
 		select {
 		case p.quiet <- struct{}{}:
@@ -104,13 +127,15 @@ func (p *partition) forget(l *lane) {
 }
 
 // hush waits until no results are under way, after the last worker has ended; or, since writing may take as long as the brokers are
-// away, until work ends.
+// away, until work ends. Then they are nobody's any more.
 func (p *partition) hush(work context.Context) {
 	for p.announcing.Load() > 0 {
 		select {
 		case <-p.quiet:
 		case <-work.Done():
-			p.abandoned.Store(true)
+			p.mu.Lock()
+			p.abandoned = true
+			p.mu.Unlock()
 			return
 		}
 	}

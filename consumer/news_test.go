@@ -128,6 +128,46 @@ func TestResultsRefused(t *testing.T) {
 	})
 }
 
+// In an outage of the results' topic, however often the partition is taken anew, no call is repeated but the one that was made beside
+// the results, and that after the outage; nothing else of the customer begins.
+func TestResultsOutage(t *testing.T) {
+	t.Parallel()
+	virtual(t, func(t *testing.T, w *world) {
+		made := callsMade{keys: map[string][]string{}}
+		d := newDesk(t, made.handle)
+		refused := w.broker.Cluster().Fault(kfake.Fault{
+			Keys: []kmsg.Key{kmsg.Produce}, Topic: w.results, Count: -1, Err: kerr.NotLeaderForPartition,
+		})
+		w.start(d, false)
+		w.put(w.linked("c1", "e1"), w.linked("c1", "e2"))
+		w.until("the next call is made", func() bool { return len(made.of("e2")) == 1 })
+		time.Sleep(time.Minute)
+		w.put(w.linked("c2", "late"))
+		w.until("its outcome is written", d.finished("late"))
+		time.Sleep(time.Minute)
+		w.put(w.linked("c2", "later"))
+		time.Sleep(25 * time.Minute) // it is taken anew twice
+		for id, want := range map[string]int{"e1": 1, "e2": 1, "late": 1, "later": 0} {
+			if keys := made.of(id); len(keys) != want {
+				t.Errorf("%s: %d calls in the outage, want %d", id, len(keys), want)
+			}
+		}
+		refused.Remove()
+		w.until("all are done", d.finished("e1", "e2", "late", "later"))
+		w.committed()
+		if keys := made.of("e2"); len(keys) != 2 || len(slices.Compact(keys)) != 1 {
+			t.Errorf("calls of the second with keys %v, want one twice", keys)
+		}
+		ids := map[string]bool{}
+		for _, e := range w.named(schemas.TypeCustomerRegistered) {
+			ids[e.ID] = true
+		}
+		if len(ids) != 4 {
+			t.Errorf("results with %d IDs, want 4", len(ids))
+		}
+	})
+}
+
 // Results that wait to be written when the bridge stops are waited for, and their offset is committed.
 func TestResultsWhenStopping(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -35,7 +36,6 @@ type partition struct {
 
 	announcing atomic.Int64  // how many lanes have news under way
 	quiet      chan struct{} // capacity 1: full when it became none
-	abandoned  atomic.Bool   // run did not wait for them
 
 	mu      sync.Mutex // guards what follows
 	spawn   func(*lane)
@@ -67,6 +67,8 @@ type partition struct {
 	lost    bool      // what comes next is not in the inbox any more: the partition stands still
 	over    time.Time // since when run is ending, or has ended; zero: it goes on
 	failed  error     // the first failure: the partition is to be given up
+
+	abandoned bool // run has ended, and did not wait for the news under way
 
 	investments map[uuid.UUID]whose // that are followed: see hint.go
 }
@@ -167,10 +169,15 @@ func (p *partition) recommit() {
 
 // finish marks a record as done.
 func (p *partition) finish(record kafka.Record) {
-	now := time.Now()
-	p.numbers.finished(now.Sub(record.Time))
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.done(record)
+}
+
+// done is finish; p.mu is held.
+func (p *partition) done(record kafka.Record) {
+	now := time.Now()
+	p.numbers.finished(now.Sub(record.Time))
 	p.window.finish(record.Offset)
 	p.bytes -= weight(record)
 	p.moved, p.worked = now, true
@@ -185,6 +192,11 @@ func (p *partition) finish(record kafka.Record) {
 func (p *partition) fail(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.abort(err)
+}
+
+// abort is fail; p.mu is held.
+func (p *partition) abort(err error) {
 	if p.failed == nil {
 		p.failed = err
 	}
@@ -225,12 +237,20 @@ func (p *partition) run(take, work context.Context, stop, cut func()) error {
 	p.mu.Unlock()
 	p.workers.Wait()
 	p.hush(work)
-	for _, l := range p.lanes {
+	p.vacate()
+	return p.failure()
+}
+
+// vacate gives back what lanes have and do not use any more.
+func (p *partition) vacate() {
+	p.mu.Lock()
+	lanes := slices.Collect(maps.Values(p.lanes)) // results that hush did not wait for may be let go of now
+	p.mu.Unlock()
+	for _, l := range lanes {
 		l.leave() // one may have been let in, and not have begun
 	}
 	p.places.leave(p)
 	p.following.leave(p)
-	return p.failure()
 }
 
 // records gives a look at the records of the lane's customer.

@@ -47,7 +47,7 @@ type task struct {
 
 func (t *task) fresh() bool { return t.item == nil }
 
-// process does a record of the inbox. nil: its offset is done.
+// process does a record of the inbox. nil: its offset is done; errPublishing: it will be.
 func (p *partition) process(work context.Context, l *lane, record kafka.Record) error {
 	if p.isCommand(record) {
 		return p.obey(work, l, record)

@@ -18,7 +18,7 @@ import (
 
 // end records how t ended: done, or rejected for the reason v. The order is state, acknowledged; then results and dead
 // letter. For a held event or a follow-up the publication is an entry of its own in the record, and the lane's next
-// thing; for a fresh one the caller marks the offset as done after it.
+// thing; for a fresh one the offset is done after it (settle, announced).
 func (p *partition) end(ctx context.Context, t *task, run *attempt.Run, v *outcome.Error) error {
 	now := stamp()
 	out := attempt.Outcome{Verdict: outcome.Done, Time: now, Results: run.Results()}
@@ -274,7 +274,7 @@ func (p *partition) revive(l *lane, f attempt.Follow) {
 }
 
 // publish writes the results and the dead letter of an outcome, made from it and the event alone. Those of a fresh record without a
-// dead letter are only begun (errPublishing).
+// dead letter are only begun (errPublishing), unless they are published again.
 func (p *partition) publish(ctx context.Context, t *task, out attempt.Outcome) error {
 	if err := t.lane.news.wait(ctx); err != nil {
 		return err
@@ -282,7 +282,7 @@ func (p *partition) publish(ctx context.Context, t *task, out attempt.Outcome) e
 	e := t.work.Event
 	ctx = p.cfg.Trace.Below(ctx, e.Trace)
 	all := results(e, out, make([]schemas.Result, 0, 2)) // on the stack, unless there are more
-	if out.Dead == nil && len(all) > 0 && t.fresh() {
+	if out.Dead == nil && len(all) > 0 && t.fresh() && !t.repeated {
 		return p.announce(ctx, t, all)
 	}
 	if err := p.cfg.Publisher.Results(ctx, t.lane.customer, all...); err != nil {

@@ -144,7 +144,7 @@ func (p *partition) hang(now time.Time) hang {
 			len(l.queue) > 0 && l.queue[0].Offset == offset
 		explained := l.paused || l.crowded || step == handling
 		if l.news.of(offset) { // whatever the lane does meanwhile
-			step, mine, explained = recording, true, false
+			step, since, mine, explained = recording, l.news.age(now), true, false
 		}
 		if !some || !mine {
 			continue
@@ -175,13 +175,13 @@ func (p *partition) lose() {
 	p.lost = true
 }
 
-// longest gives how long a lane has been at one thing, of all the longest.
+// longest gives how long a lane has been at one thing, or its results have been under way, of all the longest.
 func (p *partition) longest(now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var longest time.Duration
 	for _, l := range p.lanes {
-		longest = max(longest, l.hand.busy(now))
+		longest = max(longest, l.hand.busy(now), l.news.age(now))
 	}
 	return longest
 }

@@ -42,6 +42,9 @@ func (p *partition) step(take, work context.Context, l *lane) error {
 	if take.Err() != nil {
 		return errStopped
 	}
+	if err := l.news.begins(work); err != nil {
+		return err
+	}
 	l.parked = time.Time{}
 	if t := l.task; t != nil {
 		l.task = nil

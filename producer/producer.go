@@ -57,8 +57,8 @@ func (p *Producer) Results(ctx context.Context, customer string, results ...sche
 }
 
 // Begin is Results, of one at least, and does not wait: told is called once with what Results would return, unless Begin returns an
-// error. It must not wait, nor write by this Producer. After the end of ctx it is called when the broker has answered, or with the
-// end of Config.Kafka.
+// error. It must not wait, nor write by this Producer. After the end of ctx it may take as long as the brokers are away, or until
+// Config.Kafka is closed.
 func (p *Producer) Begin(ctx context.Context, customer string, told func(error), results ...schemas.Result) error {
 	room := rooms.Get().(*room)
 	key := room.headers.Bytes(customer)

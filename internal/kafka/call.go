@@ -19,6 +19,7 @@ type call struct {
 	err  error
 	then func(error) // told instead of done, if nobody waits
 	from *Client     // whose it is again when then has been told
+	told bool        // it has ended
 }
 
 // placesKept is the most places of a call that is kept for others.
@@ -30,7 +31,7 @@ func (c *Client) call(tp TopicPartition, records []Record, gone <-chan struct{})
 	if !ok {
 		used = &call{done: make(chan struct{}, 1)}
 	}
-	used.tp, used.records, used.size, used.gone = tp, records, batchHeader, gone
+	used.tp, used.records, used.size, used.gone, used.told = tp, records, batchHeader, gone, false
 	return used
 }
 
@@ -46,7 +47,7 @@ func whole(records []Record) *call {
 // reuse gives a call back whose end its caller has been told. Not any other: a lane may still have it, and tell its end.
 func (c *Client) reuse(ended *call) {
 	if cap(ended.places) <= placesKept {
-		*ended = call{places: ended.places[:0], done: ended.done}
+		*ended = call{places: ended.places[:0], done: ended.done, told: true} // until it is used again
 		c.calls.Put(ended)
 	}
 }
@@ -70,18 +71,17 @@ func (c *call) tell(offsets []int64) {
 
 // finish tells the caller, who may use the call for another Produce at once: it is not the lane's any more.
 func (c *call) finish(base int64, err error) {
-	c.base, c.err = base, err
+	if c.told {
+		panic("kafka: a call has ended twice")
+	}
+	c.base, c.err, c.told = base, err, true
 	if then := c.then; then != nil {
 		err := c.failure()
 		c.from.reuse(c)
 		then(err)
 		return
 	}
-	select {
-	case c.done <- struct{}{}:
-	default:
-		panic("kafka: a call has ended twice")
-	}
+	c.done <- struct{}{}
 }
 
 // failure gives the error of a call that has ended.

@@ -163,8 +163,9 @@ func (p *Producer) Produce(ctx context.Context, records ...Record) ([]int64, err
 }
 
 // Begin is Produce for records of one partition, and does not wait: then is told what Produce would return, once, unless Begin
-// returns an error. It must not wait, nor call the Producer: it holds up those who wait for the same batch. If ctx ends, then is told
-// only when the broker has answered, or with Close. Until then the records stay in use.
+// returns an error. It must not wait, nor call the Producer: it holds up those who wait for the same batch. If ctx ends, what is under
+// way goes on: then is told when the broker has answered, or with Close; of what has only gathered, when the next batch is made.
+// Until then the records stay in use.
 func (p *Producer) Begin(ctx context.Context, then func(error), records ...Record) error {
 	calls, err := p.split(ctx, records, make([]*call, 0, 1))
 	if err != nil {
