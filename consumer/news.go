@@ -84,11 +84,11 @@ func (n *news) wait(ctx context.Context) error {
 }
 
 // announce begins to publish the results of a fresh record, and lets its lane go on.
-func (p *partition) announce(ctx context.Context, t *task, results []schemas.Result) error {
+func (p *partition) announce(ctx context.Context, t *task, all []schemas.Result) error {
 	p.announcing.Add(1)
 	t.lane.news.begin(t.record.Offset)
 	told := func(err error) { p.announced(ctx, t, err) }
-	if err := p.cfg.Publisher.Begin(ctx, t.lane.customer, told, results...); err != nil {
+	if err := p.cfg.Publisher.Begin(ctx, t.lane.customer, told, all...); err != nil {
 		told(err)
 	}
 	return errPublishing

@@ -55,9 +55,7 @@ func TestNextCallBesideResults(t *testing.T) {
 				w.cfg.Drain = 10 * time.Second
 				made := callsMade{keys: map[string][]string{}}
 				d := newDesk(t, made.handle)
-				refused := w.broker.Cluster().Fault(kfake.Fault{
-					Keys: []kmsg.Key{kmsg.Produce}, Topic: w.results, Count: -1, Err: kerr.NotLeaderForPartition,
-				})
+				refused := w.refuseResults(-1, kerr.NotLeaderForPartition)
 				m := w.start(d, false)
 				w.put(w.linked("c1", "e1"), w.linked("c1", "e2"), w.linked("c1", "e3"))
 				w.until("the next call is made", func() bool { return len(made.of("e2")) == 1 })
@@ -89,11 +87,7 @@ func TestNextCallBesideResults(t *testing.T) {
 						t.Errorf("%s: calls with keys %v, want %d of one", id, keys, want)
 					}
 				}
-				var causes []string
-				for _, e := range w.named(schemas.TypeCustomerRegistered) {
-					causes = append(causes, e.CausationID)
-				}
-				if !slices.Equal(causes, []string{"e1", "e2", "e3"}) {
+				if causes := w.causes(schemas.TypeCustomerRegistered); !slices.Equal(causes, []string{"e1", "e2", "e3"}) {
 					t.Errorf("results of %v", causes)
 				}
 			})
@@ -108,9 +102,7 @@ func TestResultsRefused(t *testing.T) {
 	virtual(t, func(t *testing.T, w *world) {
 		made := callsMade{keys: map[string][]string{}}
 		d := newDesk(t, made.handle)
-		refused := w.broker.Cluster().Fault(kfake.Fault{
-			Keys: []kmsg.Key{kmsg.Produce}, Topic: w.results, Count: 1, Err: kerr.TopicAuthorizationFailed,
-		})
+		refused := w.refuseResults(1, kerr.TopicAuthorizationFailed)
 		w.start(d, false)
 		w.put(w.linked("c1", "e1"), w.linked("c1", "e2"))
 		w.until("all are done", d.finished("e1", "e2"))
@@ -118,11 +110,7 @@ func TestResultsRefused(t *testing.T) {
 		if refused.Hits() != 1 {
 			t.Fatal("nothing was refused")
 		}
-		var causes []string
-		for _, e := range w.named(schemas.TypeCustomerRegistered) {
-			causes = append(causes, e.CausationID)
-		}
-		if !slices.Equal(causes, []string{"e1", "e2"}) || len(made.of("e1")) != 1 || len(slices.Compact(made.of("e2"))) != 1 {
+		if causes := w.causes(schemas.TypeCustomerRegistered); !slices.Equal(causes, []string{"e1", "e2"}) || len(made.of("e1")) != 1 || len(slices.Compact(made.of("e2"))) != 1 {
 			t.Errorf("results of %v; calls %v and %v", causes, made.of("e1"), made.of("e2"))
 		}
 	})
@@ -135,9 +123,7 @@ func TestResultsOutage(t *testing.T) {
 	virtual(t, func(t *testing.T, w *world) {
 		made := callsMade{keys: map[string][]string{}}
 		d := newDesk(t, made.handle)
-		refused := w.broker.Cluster().Fault(kfake.Fault{
-			Keys: []kmsg.Key{kmsg.Produce}, Topic: w.results, Count: -1, Err: kerr.NotLeaderForPartition,
-		})
+		refused := w.refuseResults(-1, kerr.NotLeaderForPartition)
 		w.start(d, false)
 		w.put(w.linked("c1", "e1"), w.linked("c1", "e2"))
 		w.until("the next call is made", func() bool { return len(made.of("e2")) == 1 })
@@ -175,9 +161,7 @@ func TestResultsWhenStopping(t *testing.T) {
 		w.cfg.Drain = 10 * time.Second
 		made := callsMade{keys: map[string][]string{}}
 		d := newDesk(t, made.handle)
-		refused := w.broker.Cluster().Fault(kfake.Fault{
-			Keys: []kmsg.Key{kmsg.Produce}, Topic: w.results, Count: -1, Err: kerr.NotLeaderForPartition,
-		})
+		refused := w.refuseResults(-1, kerr.NotLeaderForPartition)
 		m := w.start(d, false)
 		w.put(w.linked("c1", "e1"))
 		w.until("its outcome is written", d.finished("e1"))
@@ -190,6 +174,21 @@ func TestResultsWhenStopping(t *testing.T) {
 			t.Errorf("committed offset %d, want 1", got)
 		}
 	})
+}
+
+// refuseResults has the broker refuse results, so many times; -1: all.
+func (w *world) refuseResults(count int, err *kerr.Error) *kfake.FaultHandle {
+	return w.broker.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: w.results, Count: count, Err: err})
+}
+
+// causes gives the events that the results of a name are about.
+func (w *world) causes(name string) []string {
+	w.t.Helper()
+	var ids []string
+	for _, e := range w.named(name) {
+		ids = append(ids, e.CausationID)
+	}
+	return ids
 }
 
 // offset gives what the engine's group has committed of a customer's partition.

@@ -18,7 +18,8 @@ import (
 // partition is one inbox partition while it is owned: its state, its window, and a lane for each customer who has
 // something to be done. run owns all goroutines: the workers that take turns at the lanes.
 //
-// Locks are taken in this order: mu, then that of places or of the fetcher.
+// Locks are taken in this order: that of the results' Kafka producer (announced), mu, then that of places or of the fetcher. So who
+// holds mu does not write.
 type partition struct {
 	cfg       *Config
 	number    int

@@ -1,5 +1,5 @@
-// Package producer writes what the bridge tells: results and dead letters. A call returns once all is acknowledged by
-// Kafka, and repeats lost answers by itself, so that what it has returned for is durable and stands in the topic once.
+// Package producer writes what the bridge tells: results and dead letters. A call returns, or says so (Begin), once all is
+// acknowledged by Kafka, and repeats lost answers by itself: what it has returned for is durable and stands in the topic once.
 // Called again with the same input (after a crash) it writes the same bytes again.
 //
 // It knows what a result and a dead letter look like, not when one is due.

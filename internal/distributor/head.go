@@ -31,6 +31,11 @@ func (c *conn) nextHead() (head, error) {
 		h.body = &c.body
 		return h, nil
 	}
+	return c.otherHead()
+}
+
+// otherHead reads the head of any answer, as net/http does.
+func (c *conn) otherHead() (head, error) {
 	res, err := http.ReadResponse(c.in, nil) //nolint:bodyclose // its connection is: finish does it
 	if err != nil {
 		return head{}, err
