@@ -37,20 +37,21 @@ func TestAbandoned(t *testing.T) {
 			ends.Go(func() {
 				for n := i; n < len(tasks); n += 4 {
 					p.announced(work, tasks[n], nil)
-					if n == 101 {
-						cut()
-					}
 				}
 			})
 		}
+		cut()
 		p.hush(work)
 		p.vacate()
-		p.mu.Lock()
-		if open := p.window.undone(); open != len(p.lanes) || open > 0 && !p.abandoned {
-			t.Errorf("%d records are not done, %d lanes are left", open, len(p.lanes))
+		undone := func() (records, lanes int) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return p.window.undone(), len(p.lanes)
 		}
-		p.mu.Unlock()
+		records, lanes := undone()
 		ends.Wait()
-		cut()
+		if r, l := undone(); r != records || l != lanes || r != l || r > 0 && !p.abandoned {
+			t.Errorf("%d records and %d lanes are left at the end, %d and %d afterwards", records, lanes, r, l)
+		}
 	}
 }

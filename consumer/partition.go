@@ -3,7 +3,6 @@ package consumer
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -242,12 +241,9 @@ func (p *partition) run(take, work context.Context, stop, cut func()) error {
 	return p.failure()
 }
 
-// vacate gives back what lanes have and do not use any more.
+// vacate gives back what lanes have and do not use any more. After hush nobody else looks at them.
 func (p *partition) vacate() {
-	p.mu.Lock()
-	lanes := slices.Collect(maps.Values(p.lanes)) // results that hush did not wait for may be let go of now
-	p.mu.Unlock()
-	for _, l := range lanes {
+	for _, l := range p.lanes {
 		l.leave() // one may have been let in, and not have begun
 	}
 	p.places.leave(p)
