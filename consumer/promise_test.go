@@ -428,36 +428,3 @@ func TestExpiredByOutage(t *testing.T) {
 		}
 	})
 }
-
-// What an intent has written wakes who waits for it, also if the attempt that wrote it was followed by another.
-func TestWokenByIntent(t *testing.T) {
-	t.Parallel()
-	virtual(t, func(t *testing.T, w *world) {
-		d := newDesk(t, nil)
-		d.on = func(ctx context.Context, run *attempt.Run, nth int) error {
-			c := run.Customer()
-			if run.Event().ID == "update" {
-				if c.InvestorID == "" {
-					return outcome.Wait(outcome.InvestorMissing, attempt.KeyCustomer)
-				}
-				return nil
-			}
-			c.InvestorID = "inv" // a step before has created it
-			_, err := attempt.Do(ctx, run, "identification", nil, func(attempt.Refs) string { return "body" },
-				func(context.Context, uuid.UUID, string) (string, error) {
-					if nth == 1 {
-						return "", outcome.Retry(outcome.ClassThrottled, false, errTrouble)
-					}
-					return "", outcome.Reject(outcome.Refused)
-				})
-			return err
-		}
-		w.start(d, false)
-		w.put(w.linked("c1", "update"), w.linked("c1", "verified"))
-		w.until("refused", d.finished("verified"))
-		time.Sleep(time.Hour)
-		if !d.finished("update")() {
-			t.Error("the investor is there, and the update that waits for it was not woken")
-		}
-	})
-}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
 	"slices"
 	"time"
 
@@ -253,9 +252,11 @@ func (p *partition) write(ctx context.Context, t *task, c *change, changed []att
 		p.revive(l, f)
 	}
 	keys := map[string]bool{}
-	maps.Copy(keys, t.wrote)
+	for key := range t.wrote {
+		keys[attempt.Awaited(key)] = true
+	}
 	for _, e := range changed {
-		keys[e.Key] = true
+		keys[attempt.Awaited(e.Key)] = true
 	}
 	j := journal{store: p.store, customer: l.customer}
 	l.woken(p.records(l), keys, freed && !j.Processing(""))

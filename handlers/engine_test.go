@@ -187,7 +187,7 @@ func (e *engine) record(it *item, r *attempt.Run, v *outcome.Error) {
 		e.hold(it, v)
 	}
 	for _, o := range e.items {
-		woken := slices.ContainsFunc(changed, func(entry attempt.Entry) bool { return entry.Key == o.work.On })
+		woken := slices.ContainsFunc(changed, func(entry attempt.Entry) bool { return attempt.Awaited(entry.Key) == o.work.On })
 		if woken && o.customer == it.customer && o.work.Held == outcome.Waiting {
 			o.ready = true
 		}

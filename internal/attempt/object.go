@@ -24,7 +24,7 @@ type Customer struct {
 	KYC        string               `json:"kyc,omitempty"`        // the API's kyc_status, as it was told last
 	KYCSince   time.Time            `json:"kyc_since,omitzero"`   // when that status was seen first
 	Wallets    []Wallet             `json:"wallets,omitempty"`    // the first ones, and managed ones, as they came to be known
-	More       int                  `json:"more,omitempty"`       // wallets that have an object of their own, see Run.AddWallet
+	More       int                  `json:"more,omitempty"`       // 1 (older: a count): others have an object each, see Run.AddWallet
 	Parts      map[string]time.Time `json:"parts,omitempty"`      // per part of the data, the time of the event applied last
 	Registered string               `json:"registered,omitempty"` // Hash of the event that registered the customer
 	Unfinished bool                 `json:"unfinished,omitempty"` // the investor was created, and not all that belongs to it yet

@@ -34,6 +34,15 @@ func Subject(key string) string {
 	return key
 }
 
+// Awaited gives the key under which a change of the object at key is waited for: a wallet is a part of its customer, whether it has
+// an object of its own or not.
+func Awaited(key string) string {
+	if strings.HasPrefix(key, "wallet/") {
+		return KeyCustomer
+	}
+	return key
+}
+
 // Journal is the side of the consumer that an attempt sees.
 type Journal interface {
 	// Object gives the object at a key of the event's customer, not to be changed; an empty one if nothing is known.
@@ -154,7 +163,7 @@ func (r *Run) Wallet(address string) (w Wallet, ok bool) {
 }
 
 // AddWallet remembers a wallet of the customer, once. After the first few, those that are found by their address have an
-// object of their own; the customer changes all the same, for those who wait for it.
+// object of their own, and the customer does not change any more; who waits for it is woken all the same (Awaited).
 func (r *Run) AddWallet(w Wallet) {
 	c := r.Customer()
 	known := slices.ContainsFunc(c.Wallets, func(have Wallet) bool { return have.ID == w.ID })
@@ -162,12 +171,9 @@ func (r *Run) AddWallet(w Wallet) {
 		c.AddWallet(w)
 		return
 	}
-	o := r.object(KeyWallet(w.Address))
-	if o.Wallet == nil {
-		c.More++
-	}
+	c.More = max(c.More, 1)
 	w.Address = strings.ToLower(w.Address)
-	o.Wallet = &w
+	r.object(KeyWallet(w.Address)).Wallet = &w
 }
 
 // Processing says whether a credit, redemption or transfer of the customer is processing, other than that at except.
