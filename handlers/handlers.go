@@ -29,13 +29,13 @@ package handlers
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 
 	"distributor-bridge/internal/attempt"
@@ -186,7 +186,8 @@ func unseen(err error) error {
 	return &again
 }
 
-// with decodes the event's data for its handler. The data satisfies its schema already.
+// with decodes the event's data for its handler. The data satisfies its schema already, and what version 2 of encoding/json is stricter
+// about (keys that come twice, text that is no UTF-8), the contract has refused.
 func with[T any](ctx context.Context, r *attempt.Run, handle func(context.Context, *attempt.Run, T) error) error {
 	var data T
 	if json.Unmarshal(r.Event().Data, &data) != nil {

@@ -1,9 +1,11 @@
 package distributor
 
 import (
-	"encoding/json"
 	"errors"
 	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"distributor-bridge/internal/outcome"
 )
@@ -24,12 +26,18 @@ type answer interface {
 	check(want string) error
 }
 
+// lenient takes what is odd and can be read, as version 1 of encoding/json does: an answer that cannot be read leaves in doubt what has
+// had its effect.
+var lenient = json.JoinOptions(
+	jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), json.MatchCaseInsensitiveNames(true),
+)
+
 // decode reads a success. A nil answer takes any.
 func decode(body []byte, a answer, want string) error {
 	if a == nil {
 		return nil
 	}
-	if json.Unmarshal(body, a) != nil {
+	if json.Unmarshal(body, a, lenient) != nil {
 		return errNotJSON
 	}
 	return a.check(want)
@@ -115,7 +123,7 @@ type personsAnswer struct {
 	persons []PersonID
 }
 
-func (a *personsAnswer) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, &a.persons) }
+func (a *personsAnswer) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, &a.persons, lenient) }
 
 func (a *personsAnswer) check(string) error {
 	if len(a.persons) != a.sent {

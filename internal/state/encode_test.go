@@ -100,6 +100,28 @@ func TestEncodesLikeJSON(t *testing.T) {
 	})
 }
 
+// Read is what encoding/json would read, whatever is in it.
+func TestDecodesLikeJSON(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		r := NewRecord()
+		fill(t, reflect.ValueOf(r).Elem())
+		written, err := r.encode(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := NewRecord()
+		if err := json.Unmarshal(written, want); err != nil {
+			t.Fatal(err)
+		}
+		want.inherit()
+		got, err := decode(written)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s\nis read as\n%+v (%v)\nencoding/json reads\n%+v", written, got, err, want)
+		}
+	})
+}
+
 func TestEncodeFails(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(r *Record){

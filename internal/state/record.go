@@ -1,9 +1,12 @@
 package state
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
 
 	"distributor-bridge/internal/attempt"
 	"distributor-bridge/internal/outcome"
@@ -168,6 +171,12 @@ func (r *Record) version() int {
 	return 1
 }
 
+// asWritten has version 2 of encoding/json take all that version 1 has written: a record that is not readable keeps its partition from
+// being owned.
+var asWritten = json.JoinOptions(
+	jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), jsonv1.FormatDurationAsNano(true),
+)
+
 // decode reads a record of the topic, and marks its open intents as another owner's.
 func decode(value []byte) (*Record, error) {
 	r := NewRecord()
@@ -175,7 +184,7 @@ func decode(value []byte) (*Record, error) {
 		Version int `json:"v"`
 		*Record
 	}{Record: r}
-	if err := json.Unmarshal(value, &read); err != nil {
+	if err := json.Unmarshal(value, &read, asWritten); err != nil {
 		// The JSON error may quote the value; where it stands is told by the caller.
 		return nil, fmt.Errorf("the record is not readable JSON")
 	}
