@@ -14,10 +14,7 @@ import (
 	"distributor-bridge/internal/outcome"
 )
 
-// A content makes a request's body, anew for each HTTP request.
-type content func(ctx context.Context) (*body, error)
-
-// body is a request's body.
+// body is a request's body, made anew for each HTTP request. The zero one is none.
 type body struct {
 	io.ReadCloser
 	contentType string
@@ -27,7 +24,7 @@ type body struct {
 
 // close has to be called once, whether the body was written or not; and not twice: its memory may be another's by then.
 func (b *body) close() {
-	if b != nil {
+	if b.ReadCloser != nil {
 		_ = b.Close()
 	}
 }
@@ -36,10 +33,10 @@ var errLength = errors.New("the body has another length than the header says")
 
 // writeTo writes the body, if there is one.
 func (b *body) writeTo(w io.Writer) error {
-	if b == nil {
+	if b.ReadCloser == nil {
 		return nil
 	}
-	n, err := io.Copy(w, b)
+	n, err := io.Copy(w, b.ReadCloser)
 	if err == nil && n != b.length {
 		err = errLength
 	}
@@ -47,54 +44,50 @@ func (b *body) writeTo(w io.Writer) error {
 }
 
 // jsonBody gives v as JSON.
-func jsonBody(v any) content {
-	return func(context.Context) (*body, error) {
-		d := draft.New()
-		if err := d.JSON(v); err != nil {
-			_ = d.Close()
-			return nil, err
-		}
-		return &body{ReadCloser: d, contentType: "application/json", length: int64(d.Len())}, nil
+func jsonBody(v any) (body, error) {
+	d := draft.New()
+	if err := d.JSON(v); err != nil {
+		_ = d.Close()
+		return body{}, err
 	}
+	return body{ReadCloser: d, contentType: "application/json", length: int64(d.Len())}, nil
 }
 
 // multipartBody gives a form with the document in the field "file". All of it but the document follows from the key and
 // the document's description; the length is known before the document is read.
-func multipartBody(key Key, d Document) content {
-	return func(ctx context.Context) (*body, error) {
-		if d.Size < 0 {
-			return nil, outcome.Reject(outcome.DocumentMismatch)
-		}
-		var frame bytes.Buffer
-		w := multipart.NewWriter(&frame)
-		if err := w.SetBoundary("bridge-" + key.String()); err != nil {
-			return nil, err
-		}
-		_, err := w.CreatePart(textproto.MIMEHeader{
-			"Content-Disposition": {multipart.FileContentDisposition("file", d.Name)},
-			"Content-Type":        {mediaType(d.ContentType)},
-		})
-		if err != nil {
-			return nil, err
-		}
-		head := bytes.Clone(frame.Bytes())
-		if err := w.Close(); err != nil {
-			return nil, err
-		}
-		tail := frame.Bytes()[len(head):]
-
-		file, err := d.Open(ctx)
-		if err != nil {
-			return nil, err
-		}
-		exact := &exactReader{r: file, left: d.Size}
-		return &body{
-			ReadCloser:  readCloser{io.MultiReader(bytes.NewReader(head), exact, bytes.NewReader(tail)), file},
-			contentType: w.FormDataContentType(),
-			length:      int64(len(head)) + d.Size + int64(len(tail)),
-			failed:      exact.failed,
-		}, nil
+func multipartBody(ctx context.Context, key Key, d *Document) (body, error) {
+	if d.Size < 0 {
+		return body{}, outcome.Reject(outcome.DocumentMismatch)
 	}
+	var frame bytes.Buffer
+	w := multipart.NewWriter(&frame)
+	if err := w.SetBoundary("bridge-" + key.String()); err != nil {
+		return body{}, err
+	}
+	_, err := w.CreatePart(textproto.MIMEHeader{
+		"Content-Disposition": {multipart.FileContentDisposition("file", d.Name)},
+		"Content-Type":        {mediaType(d.ContentType)},
+	})
+	if err != nil {
+		return body{}, err
+	}
+	head := bytes.Clone(frame.Bytes())
+	if err := w.Close(); err != nil {
+		return body{}, err
+	}
+	tail := frame.Bytes()[len(head):]
+
+	file, err := d.Open(ctx)
+	if err != nil {
+		return body{}, err
+	}
+	exact := &exactReader{r: file, left: d.Size}
+	return body{
+		ReadCloser:  readCloser{io.MultiReader(bytes.NewReader(head), exact, bytes.NewReader(tail)), file},
+		contentType: w.FormDataContentType(),
+		length:      int64(len(head)) + d.Size + int64(len(tail)),
+		failed:      exact.failed,
+	}, nil
 }
 
 // mediaType gives t, or that of any bytes if t is no media type and could not stand in a header.

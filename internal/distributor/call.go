@@ -16,24 +16,23 @@ import (
 
 // request is one call as a method asks for it.
 type request struct {
-	op   operation
-	ids  []string // for op's path, in its order
-	key  Key      // of a call with an effect
-	body content  // nil: none
+	op  operation
+	ids ids
+	key Key // of a call with an effect
 
-	document bool // the body is one, as of multipartBody
+	json     any       // the body, as JSON; nil: none
+	document *Document // the body instead, in a form
 }
 
 // do makes the call and decodes its answer into a. Every error is an *outcome.Error.
 func (c *Client) do(ctx context.Context, r request, a answer) error {
-	path, err := r.op.locate(c.path, r.ids)
-	if err != nil {
+	if err := r.op.check(r.ids); err != nil {
 		return fault(r.op, err)
 	}
 	if r.op.effect() && r.key.IsZero() {
 		return fault(r.op, errNoKey)
 	}
-	verdict, tried := c.call(ctx, r, path, a)
+	verdict, tried := c.call(ctx, r, a)
 	if verdict != nil {
 		verdict = about(r.op, verdict)
 	}
@@ -50,7 +49,7 @@ func (c *Client) do(ctx context.Context, r request, a answer) error {
 //
 // A 401 is the one case in which the request is sent twice: it says that the call was refused for its token before
 // anything came of it, and a token may end early.
-func (c *Client) call(ctx context.Context, r request, path string, a answer) (verdict *outcome.Error, tried bool) {
+func (c *Client) call(ctx context.Context, r request, a answer) (verdict *outcome.Error, tried bool) {
 	end := time.Now().Add(c.cfg.Timeouts.Call)
 	if err := c.places.enter(ctx, end); err != nil {
 		return outcome.Of(err), false
@@ -66,7 +65,7 @@ func (c *Client) call(ctx context.Context, r request, path string, a answer) (ve
 		if err != nil {
 			return outcome.Of(err), !errors.Is(err, errClosed)
 		}
-		status, err := c.exchange(ctx, end, r, path, token, a)
+		status, err := c.exchange(ctx, end, r, token, a)
 		if status == http.StatusUnauthorized {
 			c.tokens.drop(token)
 			if !again {
@@ -142,7 +141,7 @@ func about(op operation, verdict *outcome.Error) *outcome.Error {
 
 // exchange sends one HTTP request, for which there is time until end, and classifies its answer; status is 0 if there was
 // none. It tells Observe and Trace.
-func (c *Client) exchange(ctx context.Context, end time.Time, r request, path string, token *grant, a answer) (status int, verdict error) {
+func (c *Client) exchange(ctx context.Context, end time.Time, r request, token *grant, a answer) (status int, verdict error) {
 	start := time.Now()
 	defer func() {
 		if c.cfg.Observe == nil && c.cfg.Trace == nil {
@@ -161,12 +160,12 @@ func (c *Client) exchange(ctx context.Context, end time.Time, r request, path st
 	}()
 
 	limited := ctx
-	if r.document { // its source has to end with the call
+	if r.document != nil { // its source has to end with the call
 		var cancel context.CancelFunc
 		limited, cancel = context.WithDeadline(ctx, end)
 		defer cancel()
 	}
-	m, err := c.build(limited, r, path, token)
+	m, err := c.build(limited, r, token)
 	if err != nil {
 		return 0, err
 	}
@@ -214,19 +213,22 @@ func ended(ctx context.Context, end time.Time, err error) error {
 // message is a request as it is sent.
 type message struct {
 	request
-	path, header string // the header that all requests have
+	root, header string // what all requests' paths begin with, and the header that all have
 	token        *grant
-	body         *body // nil: none
+	body         body
 }
 
 // build makes the request.
-func (c *Client) build(ctx context.Context, r request, path string, token *grant) (message, error) {
-	m := message{request: r, path: path, header: c.header, token: token}
-	if r.body != nil {
-		var err error
-		if m.body, err = r.body(ctx); err != nil {
-			return m, source(err)
-		}
+func (c *Client) build(ctx context.Context, r request, token *grant) (m message, err error) {
+	m = message{request: r, root: c.path, header: c.header, token: token}
+	switch {
+	case r.document != nil:
+		m.body, err = multipartBody(ctx, r.key, r.document)
+	case r.json != nil:
+		m.body, err = jsonBody(r.json)
+	}
+	if err != nil {
+		return m, source(err)
 	}
 	return m, nil
 }
@@ -239,23 +241,27 @@ func (m *message) appendHead(to []byte) []byte {
 			to = append(to, part...)
 		}
 	}
-	add(m.op.method, " ", m.path, " HTTP/1.1\r\n", m.header, "Authorization: Bearer ", m.token.token, "\r\n")
+	add(m.op.method, " ", m.root)
+	to = m.op.appendPath(to, m.ids)
+	add(" HTTP/1.1\r\n", m.header, "Authorization: Bearer ", m.token.token)
 	if m.op.effect() {
-		add("X-Idempotency-Key: ", m.key.String(), "\r\n")
+		add("\r\nX-Idempotency-Key: ")
+		to = m.key.append(to)
 	}
 	switch {
-	case m.body != nil:
-		add("Content-Type: ", m.body.contentType, "\r\nContent-Length: ", strconv.FormatInt(m.body.length, 10), "\r\n")
+	case m.body.ReadCloser != nil:
+		add("\r\nContent-Type: ", m.body.contentType, "\r\nContent-Length: ")
+		to = strconv.AppendInt(to, m.body.length, 10)
 	case m.op.effect():
-		add("Content-Length: 0\r\n")
+		add("\r\nContent-Length: 0")
 	}
-	add("\r\n")
+	add("\r\n\r\n")
 	return to
 }
 
 // failure gives the verdict on a content that could not be read, nil if it could.
 func (b *body) failure() error {
-	if b == nil || b.failed == nil {
+	if b.failed == nil {
 		return nil
 	}
 	if err := b.failed(); err != nil {
@@ -304,7 +310,7 @@ func (c *Client) read(ctx context.Context, x *exchange, r request, h head, a ans
 	}
 	want := ""
 	if !r.op.effect() {
-		want = r.ids[len(r.ids)-1]
+		want = cmp.Or(r.ids[1], r.ids[0])
 	}
 	if err := decode(b, a, want); err != nil {
 		return broken(r.op, h.status, err)

@@ -19,6 +19,7 @@ package distributor
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"net/url"
 	"strings"
@@ -35,6 +36,15 @@ type Key uuid.UUID
 
 // String gives the key as it is sent in X-Idempotency-Key.
 func (k Key) String() string { return uuid.UUID(k).String() }
+
+// append appends what String gives.
+func (k *Key) append(to []byte) []byte {
+	to = append(hex.AppendEncode(to, k[:4]), '-')
+	to = append(hex.AppendEncode(to, k[4:6]), '-')
+	to = append(hex.AppendEncode(to, k[6:8]), '-')
+	to = append(hex.AppendEncode(to, k[8:10]), '-')
+	return hex.AppendEncode(to, k[10:])
+}
 
 // MarshalText gives the key as String does.
 func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
@@ -57,7 +67,7 @@ type Call struct {
 type Client struct {
 	cfg    Config
 	root   *url.URL // BaseURL and Prefix, without a slash at the end
-	path   string   // root's, escaped
+	path   string   // root's, escaped, and a slash
 	header string   // what all calls have in theirs
 	wire   *wire
 	places places
@@ -80,7 +90,7 @@ func New(cfg Config) (*Client, error) {
 	return &Client{
 		cfg:    cfg,
 		root:   root,
-		path:   root.EscapedPath(),
+		path:   root.EscapedPath() + "/",
 		header: "Host: " + root.Host + "\r\nUser-Agent: " + cfg.UserAgent + "\r\nAccept: application/json\r\n",
 		wire:   newWire(cfg, base),
 		places: make(places, cfg.MaxInFlight),

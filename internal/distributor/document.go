@@ -22,6 +22,6 @@ type Document struct {
 // the request are a function of the document and the key, so that a repeat sends the same ones.
 func (c *Client) UploadDocument(ctx context.Context, key Key, d Document) (Created, error) {
 	var a Created
-	err := c.do(ctx, request{op: opUploadDocument, key: key, body: multipartBody(key, d), document: true}, &a)
+	err := c.do(ctx, request{op: opUploadDocument, key: key, document: &d}, &a)
 	return a, err
 }

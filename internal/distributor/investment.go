@@ -51,13 +51,13 @@ const (
 // CreateInvestment creates an investment: POST investments/ [G2].
 func (c *Client) CreateInvestment(ctx context.Context, key Key, body Investment) (InvestmentStatus, error) {
 	var a InvestmentStatus
-	err := c.do(ctx, request{op: opCreateInvestment, key: key, body: jsonBody(body)}, &a)
+	err := c.do(ctx, request{op: opCreateInvestment, key: key, json: body}, &a)
 	return a, err
 }
 
 // Investment gives an investment's status: GET investments/{id}/ [G2].
 func (c *Client) Investment(ctx context.Context, investmentID string) (InvestmentStatus, error) {
 	var a InvestmentStatus
-	err := c.do(ctx, request{op: opInvestment, ids: []string{investmentID}}, &a)
+	err := c.do(ctx, request{op: opInvestment, ids: ids{investmentID}}, &a)
 	return a, err
 }

@@ -133,7 +133,7 @@ type InvestorStatus struct {
 // CreateInvestor creates an investor: POST investors/ [G1][G2].
 func (c *Client) CreateInvestor(ctx context.Context, key Key, body Investor) (Created, error) {
 	var a Created
-	err := c.do(ctx, request{op: opCreateInvestor, key: key, body: jsonBody(body)}, &a)
+	err := c.do(ctx, request{op: opCreateInvestor, key: key, json: body}, &a)
 	return a, err
 }
 
@@ -141,7 +141,7 @@ func (c *Client) CreateInvestor(ctx context.Context, key Key, body Investor) (Cr
 // (outcome.NotRegistered). The ID has to be a UUID.
 func (c *Client) Investor(ctx context.Context, investorID string) (InvestorStatus, error) {
 	var a investorAnswer
-	if err := c.do(ctx, request{op: opInvestor, ids: []string{investorID}}, &a); err != nil {
+	if err := c.do(ctx, request{op: opInvestor, ids: ids{investorID}}, &a); err != nil {
 		return InvestorStatus{}, err
 	}
 	return InvestorStatus{ID: a.ID, KYCStatus: a.KYCStatus, Company: a.LegalPerson != nil, Wallets: a.Wallets}, nil
@@ -151,17 +151,13 @@ func (c *Client) Investor(ctx context.Context, investorID string) (InvestorStatu
 // that it does, in its own words; a verdict says why that is no answer. It is a single request: Before is not asked, Ended not
 // told, and a 401 not repeated, but the token dropped, so that the next one has another.
 func (c *Client) Probe(ctx context.Context) error {
-	r := request{op: opInvestor, ids: []string{uuid.Nil.String()}}
-	path, err := r.op.locate(c.path, r.ids)
-	if err != nil {
-		return fault(r.op, err)
-	}
+	r := request{op: opInvestor, ids: ids{uuid.Nil.String()}}
 	end := time.Now().Add(c.cfg.Timeouts.Call)
 	token, err := c.tokens.get(ctx, end)
 	if err != nil {
 		return about(r.op, outcome.Of(err))
 	}
-	status, err := c.exchange(ctx, end, r, path, token, new(investorAnswer))
+	status, err := c.exchange(ctx, end, r, token, new(investorAnswer))
 	if status == http.StatusUnauthorized {
 		c.tokens.drop(token)
 	}
@@ -174,14 +170,14 @@ func (c *Client) Probe(ctx context.Context) error {
 // PatchInvestor changes the parts of an investor that body has: PATCH investors/{id}/ [D]. What the answer says beyond
 // its status is not documented, and not read.
 func (c *Client) PatchInvestor(ctx context.Context, key Key, investorID string, body Investor) error {
-	r := request{op: opPatchInvestor, ids: []string{investorID}, key: key, body: jsonBody(body)}
+	r := request{op: opPatchInvestor, ids: ids{investorID}, key: key, json: body}
 	return c.do(ctx, r, nil)
 }
 
 // CreateIdentification adds an identification: POST investors/{id}/identifications/ [G1][G2].
 func (c *Client) CreateIdentification(ctx context.Context, key Key, investorID string, body Identification) (Created, error) {
 	var a Created
-	r := request{op: opCreateIdentification, ids: []string{investorID}, key: key, body: jsonBody(body)}
+	r := request{op: opCreateIdentification, ids: ids{investorID}, key: key, json: body}
 	err := c.do(ctx, r, &a)
 	return a, err
 }
@@ -190,7 +186,7 @@ func (c *Client) CreateIdentification(ctx context.Context, key Key, investorID s
 // the API answers with a list [G1].
 func (c *Client) CreateBenefitingPersons(ctx context.Context, key Key, investorID string, body []BenefitingPerson) ([]PersonID, error) {
 	a := personsAnswer{sent: len(body)}
-	r := request{op: opCreateBenefitingPersons, ids: []string{investorID}, key: key, body: jsonBody(body)}
+	r := request{op: opCreateBenefitingPersons, ids: ids{investorID}, key: key, json: body}
 	err := c.do(ctx, r, &a)
 	return a.persons, err
 }

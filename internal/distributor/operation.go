@@ -64,24 +64,31 @@ var (
 	errBadID = errors.New("an ID that is no UUID")
 )
 
-// locate gives the path of the operation on the objects with the given IDs, below root, as it is sent.
-func (o operation) locate(root string, ids []string) (string, error) {
-	var path strings.Builder
-	path.Grow(len(root) + 1 + len(o.path) + 36*len(ids))
-	path.WriteString(root)
-	path.WriteByte('/')
+// ids are those of the objects that an operation's path names, in its order.
+type ids [2]string
+
+// check says whether the path can be made with the IDs.
+func (o operation) check(ids ids) error {
+	for _, id := range ids[:strings.Count(o.path, "{id}")] {
+		if !isUUID(id) {
+			return errBadID
+		}
+	}
+	return nil
+}
+
+// appendPath appends the path with the IDs in it.
+func (o operation) appendPath(to []byte, ids ids) []byte {
 	rest := o.path
 	for _, id := range ids {
-		if !isUUID(id) {
-			return "", errBadID
+		before, after, found := strings.Cut(rest, "{id}")
+		if !found {
+			break
 		}
-		before, after, _ := strings.Cut(rest, "{id}")
-		path.WriteString(before)
-		path.WriteString(id)
+		to = append(append(to, before...), id...)
 		rest = after
 	}
-	path.WriteString(rest)
-	return path.String(), nil
+	return append(to, rest...)
 }
 
 // isUUID says whether s is a UUID in its usual form. uuid.Validate alone takes others, such as urn:uuid:….

@@ -38,32 +38,32 @@ type Transfer struct {
 
 // CreateCredit has an investment's securities delivered: POST investments/{id}/credits/, without a body [G2].
 func (c *Client) CreateCredit(ctx context.Context, key Key, investmentID string) (Task, error) {
-	return c.task(ctx, request{op: opCreateCredit, ids: []string{investmentID}, key: key})
+	return c.task(ctx, request{op: opCreateCredit, ids: ids{investmentID}, key: key})
 }
 
 // Credit gives the task of a credit: GET investments/{id}/credits/{task}/ [A].
 func (c *Client) Credit(ctx context.Context, investmentID, taskID string) (Task, error) {
-	return c.task(ctx, request{op: opCredit, ids: []string{investmentID, taskID}})
+	return c.task(ctx, request{op: opCredit, ids: ids{investmentID, taskID}})
 }
 
 // CreateRedemption asks for a redemption: POST redemptions/ [G2].
 func (c *Client) CreateRedemption(ctx context.Context, key Key, body Redemption) (Task, error) {
-	return c.task(ctx, request{op: opCreateRedemption, key: key, body: jsonBody(body)})
+	return c.task(ctx, request{op: opCreateRedemption, key: key, json: body})
 }
 
 // Redemption gives the task of a redemption: GET redemptions/{id}/ [A].
 func (c *Client) Redemption(ctx context.Context, taskID string) (Task, error) {
-	return c.task(ctx, request{op: opRedemption, ids: []string{taskID}})
+	return c.task(ctx, request{op: opRedemption, ids: ids{taskID}})
 }
 
 // CreateTransfer asks for a transfer: POST transfers/ [D].
 func (c *Client) CreateTransfer(ctx context.Context, key Key, body Transfer) (Task, error) {
-	return c.task(ctx, request{op: opCreateTransfer, key: key, body: jsonBody(body)})
+	return c.task(ctx, request{op: opCreateTransfer, key: key, json: body})
 }
 
 // Transfer gives the task of a transfer: GET transfers/{id}/ [A].
 func (c *Client) Transfer(ctx context.Context, taskID string) (Task, error) {
-	return c.task(ctx, request{op: opTransfer, ids: []string{taskID}})
+	return c.task(ctx, request{op: opTransfer, ids: ids{taskID}})
 }
 
 func (c *Client) task(ctx context.Context, r request) (Task, error) {

@@ -35,9 +35,9 @@ type genericWallet struct {
 // investors/{id}/wallets/eth-managed/. With nil the call has no body [G2], else it says whether the wallet can receive
 // [G1]. The answer's Kind is always set.
 func (c *Client) CreateManagedWallet(ctx context.Context, key Key, investorID string, receivingEnabled *bool) (Wallet, error) {
-	r := request{op: opCreateManagedWallet, ids: []string{investorID}, key: key}
+	r := request{op: opCreateManagedWallet, ids: ids{investorID}, key: key}
 	if receivingEnabled != nil {
-		r.body = jsonBody(managedWallet{*receivingEnabled})
+		r.json = managedWallet{*receivingEnabled}
 	}
 	var a Wallet
 	if err := c.do(ctx, r, &a); err != nil {
@@ -50,8 +50,8 @@ func (c *Client) CreateManagedWallet(ctx context.Context, key Key, investorID st
 // CreateGenericWallet adds a wallet that the investor holds itself: POST investors/{id}/wallets/eth-generic/ [G2][D]. An
 // address belongs to one investor only. The answer's Address and Kind are always set.
 func (c *Client) CreateGenericWallet(ctx context.Context, key Key, investorID, address string, receivingEnabled *bool) (Wallet, error) {
-	r := request{op: opCreateGenericWallet, ids: []string{investorID}, key: key}
-	r.body = jsonBody(genericWallet{address, receivingEnabled})
+	r := request{op: opCreateGenericWallet, ids: ids{investorID}, key: key}
+	r.json = genericWallet{address, receivingEnabled}
 	var a Wallet
 	if err := c.do(ctx, r, &a); err != nil {
 		return Wallet{}, err

@@ -264,7 +264,7 @@ func (x *exchange) isSent() bool {
 // send sends a request, and gives the answer, of which the header has been read. A document is written meanwhile: a server may
 // answer before it has read it all.
 func (x *exchange) send(m message) (head, error) {
-	if m.document {
+	if m.document != nil {
 		// It ends when the connection is closed or, while it reads the document, when the call's context ends. It has an m of its
 		// own, so that the one of other requests stays on the stack.
 		go func(m message) { _ = x.write(m) }(m)
@@ -312,7 +312,7 @@ func (x *exchange) write(m message) error {
 	out.Reset(x)
 	defer keepWriter(out)
 	_, err := out.Write(m.appendHead(out.AvailableBuffer()))
-	if m.document && err == nil {
+	if m.document != nil && err == nil {
 		err = out.Flush() // the server may refuse it before it has come
 	}
 	if err == nil {
