@@ -179,9 +179,9 @@ func (c *Client) exchange(ctx context.Context, end time.Time, r request, token *
 		c.wire.keep(free)
 		return 0, outcome.Retry(outcome.ClassNotSent, false, err)
 	}
-	x := free.begin(ctx, end)
+	x := free.begin(ctx, m, end)
 	defer x.finish()
-	h, err := x.send(m)
+	h, err := x.send()
 	if failure := m.body.failure(); failure != nil && limited.Err() == nil {
 		// The request was never whole, so whatever the API made of it, it did not take the document. (Where the call's
 		// time was over first, the content failed only for that.)

@@ -4,15 +4,11 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"errors"
-	"io"
-	"math"
 	"net"
-	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -59,12 +55,13 @@ func newWire(cfg Config, base *url.URL) *wire {
 
 // conn gives a connection that is free, or a new one, for an exchange until end.
 func (w *wire) conn(ctx context.Context, end time.Time) (*conn, error) {
-	if !time.Now().Before(end) {
+	now := time.Now()
+	if !now.Before(end) {
 		return nil, context.DeadlineExceeded
 	}
 	for c := w.take(); c != nil; c = w.take() {
-		_ = c.SetDeadline(end) // first: nothing is seen of a connection whose last deadline is over
-		if time.Since(c.since) < w.limit.Idle && alive(c.raw) {
+		if now.Sub(c.since) < w.limit.Idle && c.alive() {
+			_ = c.SetDeadline(end)
 			return c, nil
 		}
 		_ = c.Close()
@@ -97,6 +94,12 @@ func (w *wire) connect(ctx context.Context, end time.Time) (*conn, error) {
 		return nil, err
 	}
 	c := &conn{Conn: raw, raw: raw, wire: w}
+	if s, ok := raw.(syscall.Conn); ok {
+		if c.socket, err = s.SyscallConn(); err != nil {
+			_ = raw.Close()
+			return nil, err
+		}
+	}
 	if w.tls != nil {
 		shaking, done := context.WithDeadline(ctx, earlier(end, time.Now().Add(w.limit.TLS)))
 		defer done()
@@ -108,6 +111,9 @@ func (w *wire) connect(ctx context.Context, end time.Time) (*conn, error) {
 		c.Conn = secure
 	}
 	c.in = bufio.NewReader(c)
+	c.look = func(fd uintptr) { c.quiet = quiet(fd) }
+	c.ask = c.current.step
+	c.shut = func() { _ = c.Close() }
 	return c, nil
 }
 
@@ -154,17 +160,27 @@ func (w *wire) close() {
 	w.idle = nil
 }
 
-// conn is one connection. It belongs to one exchange at a time.
+// conn is one connection. It belongs to one exchange at a time. What is made once for it is not made for each call.
 type conn struct {
 	net.Conn
-	raw  net.Conn // below TLS
-	wire *wire
-	in   *bufio.Reader
-	left int64 // how much more may be read
-	body sized // of the last plain answer
+	raw     net.Conn        // below TLS
+	socket  syscall.RawConn // raw's; nil: it has none, as Config.Dial may give for tests
+	wire    *wire
+	in      *bufio.Reader
+	left    int64    // how much more may be read
+	body    sized    // of the last plain answer
+	current exchange // the one that it belongs to
 
-	since time.Time // when it became idle
+	since time.Time             // when it became idle
+	quiet bool                  // then nothing had come on the socket, as look saw
+	look  func(fd uintptr)      // for socket
+	ask   func(fd uintptr) bool // for socket: exchange.step
+	shut  func()                // Close
 }
+
+// alive says whether an idle connection can be used: the server has neither ended it nor said anything on it. One without a socket
+// counts as alive.
+func (c *conn) alive() bool { return c.socket == nil || c.socket.Control(c.look) == nil && c.quiet }
 
 const (
 	// mostHeader limits an answer's header, together with those of interim answers before it (100 Continue and the like).
@@ -191,161 +207,4 @@ func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b[:min(int64(len(b)), c.left)])
 	c.left -= int64(n)
 	return n, err
-}
-
-// exchange is one request and its answer.
-type exchange struct {
-	*conn
-	end      time.Time
-	watching func() bool // ends that the connection is closed when the caller's context ends
-	whole    bool        // all of the answer has been read
-
-	mu       sync.Mutex // for a document, which is written while the answer is read; guards what follows
-	sent     bool       // some of the request is, or may be, handed to the network: the call may have had its effect
-	written  bool       // all of it was
-	answered bool       // the answer's header has come
-}
-
-// begin begins an exchange on a connection. It has to be ended.
-func (c *conn) begin(ctx context.Context, end time.Time) *exchange {
-	c.left = mostHeader
-	x := &exchange{conn: c, end: end}
-	x.watching = context.AfterFunc(ctx, func() { _ = c.Close() })
-	return x
-}
-
-// Write is for write. While it is under way nobody knows, so that it counts as sent. With n = 0 nothing was: TLS counts whole records,
-// and a server cannot read a part of one.
-func (x *exchange) Write(b []byte) (int, error) {
-	x.mu.Lock()
-	before := x.sent
-	x.sent = true
-	x.mu.Unlock()
-	n, err := x.Conn.Write(b)
-	if n == 0 && err != nil && !before {
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		x.sent = false
-	}
-	return n, err
-}
-
-// finish gives the connection back, if nothing of the exchange is left on it, else closes it.
-func (x *exchange) finish() {
-	x.mu.Lock()
-	written := x.written
-	x.mu.Unlock()
-	if !x.watching() || !written || !x.whole || !x.silent() {
-		_ = x.Close()
-		return
-	}
-	x.wire.keep(x.conn)
-}
-
-// silent says whether nothing was read beyond the answer, be it by TLS, which reads ahead and hands out one record after the other:
-// what it has would be taken for the next call's answer. What comes later, alive sees; but half a record of TLS that came with the
-// answer, nobody does (nor would net/http's Transport).
-func (x *exchange) silent() bool {
-	if x.wire.tls == nil {
-		return x.in.Buffered() == 0
-	}
-	_ = x.SetReadDeadline(time.Unix(1, 0)) // so that nothing more is read
-	_, err := x.in.Peek(1)
-	return errors.Is(err, os.ErrDeadlineExceeded)
-}
-
-// isSent says whether the call may have had its effect.
-func (x *exchange) isSent() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.sent
-}
-
-// send sends a request, and gives the answer, of which the header has been read. A document is written meanwhile: a server may
-// answer before it has read it all.
-func (x *exchange) send(m message) (head, error) {
-	if m.document != nil {
-		// It ends when the connection is closed or, while it reads the document, when the call's context ends. It has an m of its
-		// own, so that the one of other requests stays on the stack.
-		go func(m message) { _ = x.write(m) }(m)
-	} else if err := x.write(m); err != nil {
-		return head{}, err
-	}
-	h, err := x.header()
-	if err != nil {
-		_ = x.Close() // before it is asked what was sent: nothing more can be
-		return head{}, err
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.answered, x.left = true, math.MaxInt64
-	if h.length < 0 || h.length > int64(x.in.Buffered()) {
-		_ = x.SetReadDeadline(x.end)
-	}
-	return h, nil
-}
-
-// header reads the header of the answer that counts.
-func (x *exchange) header() (head, error) {
-	for {
-		h, err := x.nextHead()
-		if err != nil || h.status < 100 || h.status >= 200 || h.status == http.StatusSwitchingProtocols {
-			return h, err
-		}
-	}
-}
-
-// writers are buffers that requests are written from. A request has one while it is written only: so the next one finds it in the
-// processor's cache, and connections that are idle or wait for an answer hold none.
-var writers = sync.Pool{New: func() any { return bufio.NewWriter(nil) }}
-
-// keepWriter gives a buffer back, without the exchange that it wrote to and its error.
-func keepWriter(w *bufio.Writer) {
-	w.Reset(nil)
-	writers.Put(w)
-}
-
-// write writes the request, and then limits how long the answer may take to begin.
-func (x *exchange) write(m message) error {
-	defer m.body.close()
-	out := writers.Get().(*bufio.Writer)
-	out.Reset(x)
-	defer keepWriter(out)
-	_, err := out.Write(m.appendHead(out.AvailableBuffer()))
-	if m.document != nil && err == nil {
-		err = out.Flush() // the server may refuse it before it has come
-	}
-	if err == nil {
-		err = m.body.writeTo(out)
-	}
-	if err == nil {
-		err = out.Flush()
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.written = err == nil
-	switch {
-	case x.answered:
-	case m.body.failure() != nil: // the server has to see that the request does not go on
-		_ = x.Close()
-	case err == nil:
-		_ = x.SetReadDeadline(earlier(x.end, time.Now().Add(x.wire.limit.FirstByte)))
-	default:
-		_ = x.SetReadDeadline(earlier(x.end, time.Now().Add(grace)))
-	}
-	return err
-}
-
-// read reads the answer's body into a buffer, up to most bytes and one more. Its error is that of reading.
-func (x *exchange) read(h head, into io.ReaderFrom, most int64) error {
-	n, err := into.ReadFrom(io.LimitReader(h.body, most+1))
-	x.whole = err == nil && n <= most && !h.close && h.status >= 200 // after a 101 it is another protocol's
-	return err
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -190,6 +191,50 @@ func TestEndedContextSendsNothing(t *testing.T) {
 		t.Error(err)
 	}
 	if calls, conns := s.calls.Load(), s.conns.Load(); calls != 2 || conns != 1 {
+		t.Errorf("%d calls on %d connections", calls, conns)
+	}
+}
+
+// brokenConn takes nothing more once it is broken.
+type brokenConn struct {
+	*net.TCPConn
+	broken *atomic.Bool
+}
+
+func (c brokenConn) Write(b []byte) (int, error) {
+	if c.broken.Load() {
+		return 0, syscall.EPIPE
+	}
+	return c.TCPConn.Write(b)
+}
+
+// TestConnectionForgetsItsLastCall: that one was sent says nothing of the next.
+func TestConnectionForgetsItsLastCall(t *testing.T) {
+	t.Parallel()
+	s := newRawServer(t, func(conn net.Conn, _ int) bool {
+		_, _ = io.WriteString(conn, whole(credit))
+		return true
+	})
+	var broken atomic.Bool
+	c := s.client(t, func(cfg *distributor.Config) {
+		cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return brokenConn{conn.(*net.TCPConn), &broken}, nil
+		}
+	})
+	if err := makeCredit(c); err != nil {
+		t.Fatal(err)
+	}
+	broken.Store(true)
+	wantVerdict(t, makeCredit(c), outcome.Retrying, outcome.ClassNotSent, false)
+	broken.Store(false)
+	if err := makeCredit(c); err != nil {
+		t.Error(err)
+	}
+	if calls, conns := s.calls.Load(), s.conns.Load(); calls != 2 || conns != 2 {
 		t.Errorf("%d calls on %d connections", calls, conns)
 	}
 }
