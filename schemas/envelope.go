@@ -38,19 +38,21 @@ func (env *envelope) fail(pointer, keyword string) {
 	env.violations = append(env.violations, Violation{pointer, keyword})
 }
 
-// text gives b as a string, which takes no memory for texts that come again and again.
-func (env *envelope) text(b []byte) string {
+// word gives b as a string, which takes no memory for texts that come again and again.
+func (env *envelope) word(b []byte) string {
 	if word, ok := env.words[string(b)]; ok {
 		return word
 	}
 	return string(b)
 }
 
+// header gives the value of a header, in whatever case its key is. The key that is looked for has neither k nor s: of all letters only
+// those are the same, but for their case, as one of another length.
 func (env *envelope) header(headers []Header, key string) (value string, twice bool) {
 	count := 0
 	for _, h := range headers {
-		if strings.EqualFold(h.Key, key) {
-			value, count = env.text(h.Value), count+1
+		if len(h.Key) == len(key) && strings.EqualFold(h.Key, key) {
+			value, count = env.word(h.Value), count+1
 		}
 	}
 	return value, count > 1
@@ -76,10 +78,13 @@ func (env *envelope) set(name, value string) {
 func (env *envelope) readBinary(value []byte, headers []Header) {
 	for _, h := range headers {
 		name, ok := strings.CutPrefix(h.Key, headerPrefix)
-		if !ok || name == attrDataContentType { // which the content-type header tells
-			continue
+		switch {
+		case !ok, name == attrDataContentType: // which the content-type header tells
+		case name == attrSpecVersion, name == attrType:
+			env.set(name, env.word(h.Value))
+		default:
+			env.set(name, string(h.Value))
 		}
-		env.set(name, env.text(h.Value))
 	}
 	if len(value) > 0 {
 		env.data = value

@@ -108,12 +108,13 @@ func (s *scanner) quoted() []byte {
 	}
 	for i := 1; i < len(rest); i++ {
 		switch c := rest[i]; {
+		case c >= ' ' && c != '"' && c != '\\': // as nearly all are
 		case c == '"':
 			s.at += i + 1
 			return rest[:i+1]
 		case c == '\\' && escapeSize(rest[i:]) > 0:
 			i += escapeSize(rest[i:]) - 1
-		case c == '\\', c < ' ':
+		default:
 			s.fail(errNoJSON)
 			return nil
 		}
