@@ -21,9 +21,15 @@ var ErrUnknownType = errors.New("unknown event type")
 // Contract reads, judges and builds events whose types have one prefix. It is safe for concurrent use.
 type Contract struct {
 	prefix  string
-	bytes   []byte                        // the same
-	schemas map[string]*jsonschema.Schema // by schema name
-	words   map[string]string             // what headers of events tell again and again, each by itself
+	bytes   []byte            // the same
+	schemas map[string]schema // by schema name
+	words   map[string]string // what headers of events tell again and again, each by itself
+}
+
+// schema is what judges data of one name.
+type schema struct {
+	*jsonschema.Schema
+	form *form // nil if it has none
 }
 
 var prefixPattern = regexp.MustCompile(`^([A-Za-z0-9_-]+\.)*$`)
@@ -95,25 +101,30 @@ const (
 )
 
 // compile compiles the embedded schemas, once for all contracts.
-var compile = sync.OnceValues(func() (map[string]*jsonschema.Schema, error) {
+var compile = sync.OnceValues(func() (map[string]schema, error) {
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft2020)
 	compiler.AssertFormat()
 	compiler.UseRegexpEngine(compilePattern)
 	register(compiler)
 	compiler.UseLoader(jsonschema.SchemeURLLoader{}) // nothing is fetched
-	for _, name := range append(slices.Collect(maps.Keys(dataTypes)), "common") {
+	names := slices.Collect(maps.Keys(dataTypes))
+	for _, name := range append(names, "common") {
 		if err := addResource(compiler, name); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	compiled := map[string]*jsonschema.Schema{}
-	for name := range dataTypes {
-		schema, err := compiler.Compile(schemaBase + name + schemaSuffix)
+	forms, err := forms(names)
+	if err != nil {
+		return nil, err
+	}
+	compiled := map[string]schema{}
+	for _, name := range names {
+		judge, err := compiler.Compile(schemaBase + name + schemaSuffix)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		compiled[name] = schema
+		compiled[name] = schema{judge, forms[name]}
 	}
 	return compiled, nil
 })
@@ -156,11 +167,19 @@ func (c *Contract) validate(e Event, schemaName string) error {
 	if len(e.Data) == 0 {
 		return invalid(Violation{at, "required"})
 	}
-	tree, keyword := parse(e.Data)
+	if schema.form.accepts(e.Data) {
+		return nil
+	}
+	return schema.judge(at, e.Data)
+}
+
+// judge judges data, which is at a place of an event.
+func (s schema) judge(at string, data []byte) error {
+	tree, keyword := parse(data)
 	if keyword != "" {
 		return invalid(Violation{at, keyword})
 	}
-	if err := schema.Validate(tree); err != nil {
+	if err := s.Validate(tree); err != nil {
 		var broken *jsonschema.ValidationError
 		errors.As(err, &broken)
 		return invalid(violations(at, broken)...)
