@@ -92,7 +92,7 @@ func (c *Contract) NewCommand(name, source string, data any) (Event, error) {
 	if err != nil {
 		return Event{}, fmt.Errorf("build command %s: %w", name, err)
 	}
-	raw, err := marshal(data)
+	raw, _, err := marshal(data)
 	if err != nil {
 		return Event{}, fmt.Errorf("build command %s: %w", name, err)
 	}

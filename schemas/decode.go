@@ -37,17 +37,18 @@ func (c *Contract) Decode(value []byte, headers []Header) (Event, error) {
 	if name, ok := strings.CutPrefix(e.Type, c.prefix); ok {
 		e.Name = name
 	}
-	e.CustomerID = customerID(e.Data)
+	e.CustomerID, _ = customerID(e.Data)
 	return e, nil
 }
 
-// customerID gives the ID in data, or "". Where data names it twice this may not be the one that is meant; Validate refuses
-// such data.
-func customerID(data json.RawMessage) string {
-	if id := member(data, memberCustomerID); isID(id) {
-		return id
+// customerID gives the ID in data, or "", and whether data is compact as member says. Where data names the ID twice this may not be
+// the one that is meant; Validate refuses such data.
+func customerID(data json.RawMessage) (id string, compact bool) {
+	id, compact = member(data, memberCustomerID)
+	if !isID(id) {
+		id = ""
 	}
-	return ""
+	return id, compact
 }
 
 // parseMedia gives a content type without its parameters, and whether its text is UTF-8. What nearly every event has is

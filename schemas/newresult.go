@@ -81,7 +81,7 @@ func (c *Contract) NewResult(r Result) (Event, error) {
 	if r.Time.IsZero() || r.Cause.ID == "" || r.Cause.Source == "" || r.Subject == "" {
 		return Event{}, fmt.Errorf("build result %s: %w", r.Name, errIncomplete)
 	}
-	data, err := marshal(r.Data)
+	data, customer, err := marshal(r.Data)
 	if err != nil {
 		return Event{}, fmt.Errorf("build result %s: %w", r.Name, err)
 	}
@@ -92,7 +92,7 @@ func (c *Contract) NewResult(r Result) (Event, error) {
 		Name:            r.Name,
 		Subject:         r.Subject,
 		Time:            r.Time.UTC(),
-		CustomerID:      customerID(data),
+		CustomerID:      customer,
 		CorrelationID:   r.Cause.CorrelationID,
 		CausationID:     r.Cause.ID,
 		TraceParent:     r.Cause.TraceParent,
@@ -127,17 +127,21 @@ func causedBy(source string) map[string]string {
 
 var errIncomplete = errors.New("time, subject and cause are required")
 
-// marshal gives JSON in which &, < and > stand as they are, without white space. What is JSON like that already, as state
-// keeps it, is given itself.
-func marshal(data any) (json.RawMessage, error) {
-	if raw, ok := data.(json.RawMessage); ok && isCompact(raw) {
-		return raw, nil
+// marshal gives JSON in which &, < and > stand as they are, without white space, and the customer ID in it. What is JSON like that
+// already, as state keeps it, is given itself.
+func marshal(data any) (raw json.RawMessage, customer string, err error) {
+	if raw, ok := data.(json.RawMessage); ok {
+		if customer, compact := customerID(raw); compact {
+			return raw, customer, nil
+		}
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(data); err != nil {
-		return nil, fmt.Errorf("marshal data: %w", err)
+		return nil, "", fmt.Errorf("marshal data: %w", err)
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	raw = bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	customer, _ = customerID(raw)
+	return raw, customer, nil
 }

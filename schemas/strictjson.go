@@ -61,14 +61,6 @@ func escapedUnit(raw []byte) (rune, bool) {
 	return rune(unit), err == nil
 }
 
-// isCompact tells whether raw is JSON without white space between its tokens.
-func isCompact(raw []byte) bool {
-	s := scanner{text: raw}
-	s.skip()
-	s.end()
-	return s.err == nil && !s.white
-}
-
 // parse gives what data says as the schema library takes it, or the keyword that data breaks as a JSON text.
 func parse(data []byte) (any, string) {
 	s := scanner{text: data}
@@ -89,11 +81,12 @@ func parse(data []byte) (any, string) {
 	return nil, keywordJSON
 }
 
-// member gives the string that the object in data has by this name; "" if there is none. Of several it is the last one's.
-func member(data []byte, name string) string {
+// member gives the string that the object in data has by this name; "" if there is none. Of several it is the last one's. compact
+// says that data is an object, without white space between its tokens.
+func member(data []byte, name string) (text string, compact bool) {
 	s := scanner{text: data}
 	if s.next() != '{' {
-		return ""
+		return "", false
 	}
 	var value json.RawMessage
 	for s.enter(); s.more('}'); {
@@ -102,10 +95,12 @@ func member(data []byte, name string) string {
 			value = raw
 		}
 	}
-	if s.end(); s.err != nil || len(value) == 0 || value[0] != '"' {
-		return ""
+	s.end()
+	compact = s.err == nil && !s.white
+	if s.err != nil || len(value) == 0 || value[0] != '"' {
+		return "", compact
 	}
-	return unquote(value)
+	return unquote(value), compact
 }
 
 // number gives an integer as int64, and anything else as a number that no schema here accepts, so that the schema

@@ -26,11 +26,11 @@ func (c *Contract) Subject(e Event) string {
 	case TypePositionRedeemed, TypePositionTransferred:
 		return SubjectPositions
 	case TypeCustomerWalletAdded:
-		if address := member(e.Data, "address"); isAddress(address) {
+		if address, _ := member(e.Data, "address"); isAddress(address) {
 			return WalletSubject(address)
 		}
 	case TypeOrderPaid, TypeOrderCreditReleased:
-		if id := member(e.Data, "order_id"); isID(id) {
+		if id, _ := member(e.Data, "order_id"); isID(id) {
 			return OrderSubject(id)
 		}
 	}
