@@ -24,14 +24,14 @@ const (
 // Structured gives the event as a Kafka record's value and headers in structured mode: all of it one JSON object, its
 // members in a fixed order. Data that is no JSON text is told as data_base64.
 func (e Event) Structured() (value []byte, headers []Header) {
+	var r Room
+	e.headers(&r)
+	r.Add(attrDataContentType, e.contentType())
 	var b bytes.Buffer
-	add := func(key, value string) bool {
+	for _, h := range r.headers {
 		b.WriteByte("{,"[min(b.Len(), 1)])
-		writeMember(&b, strings.TrimPrefix(key, headerPrefix), value)
-		return true
+		writeMember(&b, strings.TrimPrefix(h.Key, headerPrefix), string(h.Value))
 	}
-	e.headers(add)
-	add(attrDataContentType, e.contentType())
 	switch {
 	case len(e.Data) == 0:
 	case checkText(e.Data) == "":

@@ -90,30 +90,27 @@ func attributePointer(name string) string {
 	return ""
 }
 
-// headers goes over what the event has, as the key and the value of a header each, in a fixed order; but its content type.
-func (e *Event) headers(yield func(key, value string) bool) {
+// headers adds what the event has to a Room, a header each, in a fixed order; but its content type.
+func (e *Event) headers(r *Room) {
 	var moment [len(time.RFC3339Nano)]byte
-	for _, h := range [...]struct{ key, value string }{
-		{headerPrefix + attrSpecVersion, specVersion},
-		{headerPrefix + attrID, e.ID},
-		{headerPrefix + attrSource, e.Source},
-		{headerPrefix + attrType, e.Type},
-		{headerPrefix + attrSubject, e.Subject},
-		{headerPrefix + attrTime, string(e.Time.UTC().AppendFormat(moment[:0], time.RFC3339Nano))},
-		{headerPrefix + attrDataSchema, e.DataSchema},
-		{headerPrefix + attrCorrelationID, e.CorrelationID},
-		{headerPrefix + attrCausationID, e.CausationID},
-		{headerPrefix + attrTraceParent, e.TraceParent},
-	} {
-		if h.value != "" && !yield(h.key, h.value) {
-			return
+	add := func(key, value string) {
+		if value != "" {
+			r.Add(key, value)
 		}
 	}
+	add(headerPrefix+attrSpecVersion, specVersion)
+	add(headerPrefix+attrID, e.ID)
+	add(headerPrefix+attrSource, e.Source)
+	add(headerPrefix+attrType, e.Type)
+	add(headerPrefix+attrSubject, e.Subject)
+	r.Add(headerPrefix+attrTime, string(e.Time.UTC().AppendFormat(moment[:0], time.RFC3339Nano)))
+	add(headerPrefix+attrDataSchema, e.DataSchema)
+	add(headerPrefix+attrCorrelationID, e.CorrelationID)
+	add(headerPrefix+attrCausationID, e.CausationID)
+	add(headerPrefix+attrTraceParent, e.TraceParent)
 	names := slices.AppendSeq(make([]string, 0, len(e.Extensions)), maps.Keys(e.Extensions))
 	slices.Sort(names)
 	for _, name := range names {
-		if !yield(headerPrefix+name, e.Extensions[name]) {
-			return
-		}
+		r.Add(headerPrefix+name, e.Extensions[name])
 	}
 }

@@ -13,17 +13,12 @@ type Room struct {
 // Binary adds an event's headers in binary mode, as Event.Binary gives them.
 func (r *Room) Binary(e *Event) {
 	r.headers = slices.Grow(r.headers, usualHeaders)
-	e.headers(r.add)
+	e.headers(r)
 	r.Add(headerContentType, e.contentType())
 }
 
 // Add adds a header.
 func (r *Room) Add(key, value string) { r.headers = append(r.headers, Header{key, r.Bytes(value)}) }
-
-func (r *Room) add(key, value string) bool {
-	r.Add(key, value)
-	return true
-}
 
 // Bytes gives a text as bytes in the Room's memory, never nil.
 func (r *Room) Bytes(text string) []byte {
