@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -146,10 +147,23 @@ func results(e attempt.Event, out attempt.Outcome, list []schemas.Result) []sche
 	for _, r := range out.Results {
 		list = append(list, schemas.Result{
 			Name: r.Type, Subject: r.Subject, Time: out.Time, Data: r.Data,
-			// What is reported, and when: a status may come twice, and two reasons for waiting within a millisecond.
-			Key:   out.Time.Format(time.RFC3339Nano) + " " + r.Subject + " " + string(r.Data),
+			Key:   key(out.Time, r),
 			Cause: schemas.Cause{Source: e.Source, ID: e.ID, CorrelationID: e.Correlation, TraceParent: e.Trace},
 		})
 	}
 	return list
+}
+
+// key tells apart an event's results: what is reported, and when. A status may come twice, and two reasons for waiting within a
+// millisecond.
+func key(at time.Time, r attempt.Result) string {
+	var moment [len(time.RFC3339Nano)]byte
+	var b strings.Builder
+	b.Grow(len(moment) + len(r.Subject) + len(r.Data) + 2)
+	b.Write(at.AppendFormat(moment[:0], time.RFC3339Nano))
+	b.WriteByte(' ')
+	b.WriteString(r.Subject)
+	b.WriteByte(' ')
+	b.Write(r.Data)
+	return b.String()
 }
