@@ -24,6 +24,7 @@ type Contract struct {
 	bytes   []byte            // the same
 	schemas map[string]schema // by schema name
 	words   map[string]string // what headers of events tell again and again, each by itself
+	types   map[string]string // in full, by name
 }
 
 // schema is what judges data of one name.
@@ -44,18 +45,24 @@ func New(prefix string) (*Contract, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile schemas: %w", err)
 	}
-	c := &Contract{prefix: prefix, bytes: []byte(prefix), schemas: compiled, words: map[string]string{}}
+	c := &Contract{prefix: prefix, bytes: []byte(prefix), schemas: compiled, words: map[string]string{}, types: map[string]string{}}
 	for _, word := range []string{specVersion, mediaJSON, mediaStructured, mediaStructuredUTF8} {
 		c.words[word] = word
 	}
-	for _, name := range eventTypes {
-		c.words[c.FullType(name)] = c.FullType(name)
+	for _, name := range slices.Concat(eventTypes, resultTypes) {
+		full := c.FullType(name)
+		c.words[full], c.types[name] = full, full
 	}
 	return c, nil
 }
 
 // FullType gives the type on the wire of an event or result with this name.
-func (c *Contract) FullType(name string) string { return c.prefix + name }
+func (c *Contract) FullType(name string) string {
+	if full, ok := c.types[name]; ok {
+		return full
+	}
+	return c.prefix + name
+}
 
 // resultSchema gives the name of a result's schema, which keeps it apart from an event of the same name.
 func resultSchema(name string) string { return "result." + name }
