@@ -11,8 +11,8 @@ import (
 )
 
 // form is a schema that asks for little: an object of texts, integers and flags, and of nothing else. Whether data has a form is
-// seen while it is read, without the tree that the schema library takes, at a tenth of the cost. What has it is valid. What has it
-// not may be valid all the same, as with an escape in a text: only the library refuses.
+// seen while it is read, without the tree that the schema library takes, at a fraction of the cost. What has it is valid. What
+// has it not may be valid all the same, as with an escape in a text: only the library refuses.
 type form struct {
 	members  map[string]rule // by their names in quotes
 	required uint64          // bits of those that have to be there

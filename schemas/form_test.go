@@ -40,7 +40,8 @@ func TestNoForm(t *testing.T) {
 		"text": json.RawMessage(`{"type":"string"}`), "long": json.RawMessage(`{"type":"string","minLength":9}`),
 		"other": json.RawMessage(`{"$ref":"#/$defs/text"}`),
 	}
-	const whole = `{"type":"object","required":["a"],"additionalProperties":false,"properties":{"a":{"$ref":"common.schema.json#/$defs/text"}}}`
+	const whole = `{"type":"object","required":["a"],"additionalProperties":false,` +
+		`"properties":{"a":{"$ref":"common.schema.json#/$defs/text"}}}`
 	for old, replaced := range map[string]string{
 		"":                                      "",
 		`"additionalProperties":false,`:         "",
@@ -120,18 +121,18 @@ func FuzzForm(f *testing.F) {
 		f.Add(example.data)
 	}
 	const id, address = `"customer_id":"c"`, `"address":"0x00000000000000000000000000000000000000ab"`
+	const redeemed = `{"customer_id":"c","redemption_id":"r","offering":"o","units":`
 	for _, text := range []string{
 		"", "{}", "[]", "null", "{" + id + "}", "{" + id + "," + address + "}", " { " + id + " ,\n" + address + "\t} ",
 		"{" + id + "," + address + ",}", "{" + id + "," + address + "} x", "{" + id + "," + address, `{"customer_id":"`, `{"customer_id":"c`, `{"customer_id":tru`, `{"customer_id":`,
 		"{" + id + "," + address + "," + id + "}", "{" + id + "," + address + `,"address":"x"}`,
 		"{" + id + "," + address + `,"receiving_enabled":null}`, "{" + id + "," + address + `,"receiving_enabled":"true"}`,
 		"{" + id + "," + address + `,"other":1}`, "{" + id + "," + address + `,"\u0061ddress":"x"}`,
-		`{"customer_id":"\u0063",` + address + "}", `{"customer_id":"\ud800",` + address + "}", "{\"customer_id\":\"\xff\"," + address + "}",
+		`{"customer_id":"\u0063",` + address + "}", `{"customer_id":"\ud800",` + address + "}",
+		"{\"customer_id\":\"\xff\"," + address + "}",
 		`{"customer_id":{},` + address + "}", `{"customer_id":[[[]]],` + address + "}", `{"customer_id":"",` + address + "}",
-		`{"customer_id":"c","redemption_id":"r","offering":"o","units":9007199254740993}`,
-		`{"customer_id":"c","redemption_id":"r","offering":"o","units":0}`, `{"customer_id":"c","redemption_id":"r","offering":"o","units":-0}`,
-		`{"customer_id":"c","redemption_id":"r","offering":"o","units":1.0}`, `{"customer_id":"c","redemption_id":"r","offering":"o","units":1e2}`,
-		`{"customer_id":"c","redemption_id":"r","offering":"o","units":"1"}`,
+		redeemed + "9007199254740993}", redeemed + "0}", redeemed + "-0}", redeemed + "1.0}", redeemed + "1e2}", redeemed + `"1"}`,
+		redeemed + "1}", redeemed + "1",
 	} {
 		f.Add([]byte(text))
 	}
