@@ -124,7 +124,8 @@ func FuzzForm(f *testing.F) {
 	const redeemed = `{"customer_id":"c","redemption_id":"r","offering":"o","units":`
 	for _, text := range []string{
 		"", "{}", "[]", "null", "{" + id + "}", "{" + id + "," + address + "}", " { " + id + " ,\n" + address + "\t} ",
-		"{" + id + "," + address + ",}", "{" + id + "," + address + "} x", "{" + id + "," + address, `{"customer_id":"`, `{"customer_id":"c`, `{"customer_id":tru`, `{"customer_id":`,
+		"{" + id + "," + address + ",}", "{" + id + "," + address + "} x", "{" + id + "," + address,
+		`{"customer_id":"`, `{"customer_id":"c`, `{"customer_id":tru`, `{"customer_id":`,
 		"{" + id + "," + address + "," + id + "}", "{" + id + "," + address + `,"address":"x"}`,
 		"{" + id + "," + address + `,"receiving_enabled":null}`, "{" + id + "," + address + `,"receiving_enabled":"true"}`,
 		"{" + id + "," + address + `,"other":1}`, "{" + id + "," + address + `,"\u0061ddress":"x"}`,
