@@ -21,9 +21,6 @@ type exchange struct {
 	whole    bool             // all of the answer has been read
 	limited  io.LimitedReader // the answer's body, as far as it may be large
 
-	stepped bool  // step has written the request
-	failure error // of that
-
 	mu       sync.Mutex // for a document, which is written while the answer is read; guards what follows
 	sent     bool       // some of the request is, or may be, handed to the network: the call may have had its effect
 	written  bool       // all of it was
@@ -91,7 +88,7 @@ func (x *exchange) send() (head, error) {
 	if x.message.document != nil {
 		// It ends when the connection is closed or, while it reads the document, when the call's context ends.
 		go func() { _ = x.write() }()
-	} else if err := x.writeAndWait(); err != nil {
+	} else if err := x.write(); err != nil {
 		return head{}, err
 	}
 	h, err := x.header()
@@ -106,28 +103,6 @@ func (x *exchange) send() (head, error) {
 		_ = x.SetReadDeadline(x.end)
 	}
 	return h, nil
-}
-
-// writeAndWait writes the request, and returns when something of the answer has come, or cannot come any more. It does both while it
-// has the socket for reading: so the system tells of what comes from then on, and is not asked for it in vain before.
-func (x *exchange) writeAndWait() error {
-	if x.socket != nil {
-		_ = x.socket.Read(x.ask) // its error is that of reading too
-	}
-	if !x.stepped {
-		return x.write()
-	}
-	return x.failure
-}
-
-// step is called by socket.Read: at once, and when something has come, if it has given false. It must not close the connection, which
-// would wait for it.
-func (x *exchange) step(uintptr) (done bool) {
-	if x.stepped {
-		return true
-	}
-	x.stepped, x.failure = true, x.write()
-	return x.failure != nil
 }
 
 // header reads the header of the answer that counts.

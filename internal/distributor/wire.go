@@ -112,7 +112,6 @@ func (w *wire) connect(ctx context.Context, end time.Time) (*conn, error) {
 	}
 	c.in = bufio.NewReader(c)
 	c.look = func(fd uintptr) { c.quiet = quiet(fd) }
-	c.ask = c.current.step
 	c.shut = func() { _ = c.Close() }
 	return c, nil
 }
@@ -171,11 +170,10 @@ type conn struct {
 	body    sized    // of the last plain answer
 	current exchange // the one that it belongs to
 
-	since time.Time             // when it became idle
-	quiet bool                  // then nothing had come on the socket, as look saw
-	look  func(fd uintptr)      // for socket
-	ask   func(fd uintptr) bool // for socket: exchange.step
-	shut  func()                // Close
+	since time.Time        // when it became idle
+	quiet bool             // then nothing had come on the socket, as look saw
+	look  func(fd uintptr) // for socket
+	shut  func()           // Close
 }
 
 // alive says whether an idle connection can be used: the server has neither ended it nor said anything on it. One without a socket
