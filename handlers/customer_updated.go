@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"context"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -115,13 +114,5 @@ func applied(r *attempt.Run, part string) bool {
 
 // apply remembers that the event's data has been applied to the parts. What is newer stays.
 func apply(r *attempt.Run, names ...string) {
-	c := r.Customer()
-	if c.Parts == nil {
-		c.Parts = map[string]time.Time{}
-	}
-	for _, name := range names {
-		if !stale(r, name) {
-			c.Parts[name] = r.Event().Time.UTC()
-		}
-	}
+	r.Customer().Apply(r.Event().Time, names...)
 }

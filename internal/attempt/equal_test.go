@@ -2,6 +2,7 @@ package attempt
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 )
@@ -75,6 +76,9 @@ func TestEachFieldCounts(t *testing.T) {
 	leaves(reflect.ValueOf(&o).Elem(), "Object", func(name string, v reflect.Value) {
 		count++
 		was := o.Clone()
+		if was.Customer != nil {
+			was.Customer.Wallets = slices.Clone(was.Customer.Wallets) // one is changed in place
+		}
 		if !o.equal(was) || !was.equal(o) {
 			t.Errorf("%s: not equal to its clone", name)
 		}

@@ -147,10 +147,25 @@ func (c *Customer) AddWallet(w Wallet) {
 	w.Address = strings.ToLower(w.Address)
 	i := slices.IndexFunc(c.Wallets, func(have Wallet) bool { return have.ID == w.ID })
 	if i >= 0 {
+		c.Wallets = slices.Clone(c.Wallets) // they may be shared
 		c.Wallets[i] = w
 		return
 	}
-	c.Wallets = append(c.Wallets, w)
+	c.Wallets = append(slices.Clip(c.Wallets), w)
+}
+
+// Apply remembers that data of the time at has been applied to the parts. What is newer stays.
+func (c *Customer) Apply(at time.Time, parts ...string) {
+	applied := maps.Clone(c.Parts) // they may be shared
+	if applied == nil {
+		applied = map[string]time.Time{}
+	}
+	for _, part := range parts {
+		if !at.Before(applied[part]) {
+			applied[part] = at.UTC()
+		}
+	}
+	c.Parts = applied
 }
 
 // equal says whether two objects say the same: state would hold the same of them.
@@ -184,13 +199,12 @@ func (p *Position) equal(q *Position) bool {
 	return a == b && p.Since.Equal(q.Since)
 }
 
-// Clone gives a copy that shares nothing with o.
+// Clone gives a copy that can be changed without changing o: of its customer, Wallets and Parts can be replaced, but not changed in
+// place, since most who look at a customer change neither.
 func (o Object) Clone() Object {
 	var c Object
 	if o.Customer != nil {
 		copied := *o.Customer
-		copied.Wallets = slices.Clone(o.Customer.Wallets)
-		copied.Parts = maps.Clone(o.Customer.Parts)
 		c.Customer = &copied
 	}
 	if o.Order != nil {

@@ -119,7 +119,7 @@ func (r *Run) Results() []Result { return r.results }
 // Follows gives the follow-ups that the handler asked for, in its order.
 func (r *Run) Follows() []Follow { return r.follows }
 
-// Customer gives the event's customer to read and to change; a zero one if nothing is known.
+// Customer gives the event's customer to read and to change (see Object.Clone); a zero one if nothing is known.
 func (r *Run) Customer() *Customer {
 	o := r.object(KeyCustomer)
 	if o.Customer == nil {

@@ -41,7 +41,7 @@ func TestChanged(t *testing.T) {
 			map[string]attempt.Object{"order/1": {Order: &attempt.Order{Digest: "d", Event: "e", InvestmentID: "i-1"}}},
 		},
 		"a map": {
-			func(r *attempt.Run) { r.Customer().Parts["tax"] = day.AddDate(0, 0, 1) },
+			func(r *attempt.Run) { r.Customer().Apply(day.AddDate(0, 0, 1), "tax") },
 			map[string]attempt.Object{"customer": {Customer: &attempt.Customer{
 				InvestorID: "inv-1", Wallets: []attempt.Wallet{{ID: "w-1"}}, Parts: map[string]time.Time{"tax": day.AddDate(0, 0, 1)},
 			}}},
@@ -116,7 +116,7 @@ func TestWhatAnIntentHasWrittenStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Customer().InvestorID = "inv-2"
-	r.Customer().Parts["company"] = paid.Time
+	r.Customer().Apply(paid.Time, "company")
 	for _, id := range []string{"1", "2", "3"} {
 		r.Order(id).Digest = id
 	}

@@ -2,7 +2,9 @@ package attempt_test
 
 import (
 	"fmt"
+	"reflect"
 	"testing"
+	"time"
 
 	"distributor-bridge/internal/attempt"
 )
@@ -57,5 +59,47 @@ func TestManyWallets(t *testing.T) {
 	}
 	if changed := r.Changed(); len(changed) != 0 {
 		t.Errorf("looking changed %v", changed)
+	}
+}
+
+// What two attempts change of one customer, whose lists they share and which have room for more, neither sees of the other.
+func TestSharedCustomer(t *testing.T) {
+	t.Parallel()
+	day := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	known := func() attempt.Customer {
+		return attempt.Customer{
+			InvestorID: "inv-1", Wallets: append(make([]attempt.Wallet, 0, 8), attempt.Wallet{ID: "w-1", Address: "0xab"}),
+			Parts: map[string]time.Time{"tax": day},
+		}
+	}
+	c := known()
+	j := &journal{objects: map[string]attempt.Object{attempt.KeyCustomer: {Customer: &c}}}
+	change := func(wallet, part string, at time.Time) *attempt.Customer {
+		c := attempt.New(rules, j, attempt.Work{Event: paid}).Customer()
+		c.AddWallet(attempt.Wallet{ID: wallet, Address: "0xCD"})
+		c.Apply(at, part)
+		return c
+	}
+	added := change("w-2", "person", day)
+	replaced := change("w-1", "tax", day.AddDate(0, 0, 1))
+	also := change("w-3", "tax", day.AddDate(0, 0, -1)) // older: it changes nothing
+
+	first, tax := attempt.Wallet{ID: "w-1", Address: "0xab"}, map[string]time.Time{"tax": day}
+	for name, c := range map[string]struct {
+		got, want *attempt.Customer
+	}{
+		"known": {&c, new(known())},
+		"added": {added, &attempt.Customer{
+			InvestorID: "inv-1", Wallets: []attempt.Wallet{first, {ID: "w-2", Address: "0xcd"}},
+			Parts: map[string]time.Time{"tax": day, "person": day},
+		}},
+		"replaced": {replaced, &attempt.Customer{
+			InvestorID: "inv-1", Wallets: []attempt.Wallet{{ID: "w-1", Address: "0xcd"}}, Parts: map[string]time.Time{"tax": day.AddDate(0, 0, 1)},
+		}},
+		"another": {also, &attempt.Customer{InvestorID: "inv-1", Wallets: []attempt.Wallet{first, {ID: "w-3", Address: "0xcd"}}, Parts: tax}},
+	} {
+		if !reflect.DeepEqual(c.got, c.want) {
+			t.Errorf("%s: %+v, want %+v", name, c.got, c.want)
+		}
 	}
 }

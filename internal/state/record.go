@@ -37,7 +37,7 @@ type Record struct {
 // NewRecord gives the record of an object of which nothing is known.
 func NewRecord() *Record { return &Record{Seen: -1} }
 
-// Clone gives a copy that can be changed without changing r.
+// Clone gives a copy that can be changed without changing r, its object as that of Object.Clone.
 func (r *Record) Clone() *Record {
 	c := *r
 	c.Object = r.Object.Clone()

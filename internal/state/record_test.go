@@ -58,14 +58,14 @@ func TestCloneSharesNothing(t *testing.T) {
 	t.Parallel()
 	r := full()
 	c := r.Clone()
-	c.Customer.Wallets[0].ID = "changed"
-	c.Customer.Parts["person"] = now.AddDate(1, 0, 0)
+	c.Customer.AddWallet(attempt.Wallet{ID: "w", Address: "changed"})
+	c.Customer.Apply(now.AddDate(1, 0, 0), "person")
 	c.Recent[0], c.Behind[0], c.Work[0].Tries = "changed", 99, 99
 	c.Work[0].Answers["document"] = []byte(`"changed"`)
 	c.Work[0].Generation["investor"] = 99
 	c.Work[0].Told[0] = "changed"
 	want := full()
-	if r.Customer.Wallets[0].ID != "w" || !r.Customer.Parts["person"].Equal(now) || r.Recent[0] != want.Recent[0] ||
+	if r.Customer.Wallets[0] != want.Customer.Wallets[0] || !r.Customer.Parts["person"].Equal(now) || r.Recent[0] != want.Recent[0] ||
 		r.Behind[0] != 8 || r.Work[0].Tries != 3 || string(r.Work[0].Answers["document"]) != `"d"` ||
 		r.Work[0].Generation["investor"] != 1 || r.Work[0].Told[0] != want.Work[0].Told[0] {
 		t.Errorf("a change of the copy changed the record: %+v", r)
