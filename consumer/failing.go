@@ -84,20 +84,17 @@ func (s *successes) others(k kind, customer string, since time.Time) bool {
 
 // succeeded takes note of the calls that succeeded in an attempt at t.work, which is after now: steps have their answers, or it
 // has looked. (An answer says more than a verdict: a later step may have failed.)
-func (p *partition) succeeded(t *task, after attempt.Work, v *outcome.Error) {
-	customer, now := t.lane.customer, time.Now()
-	answered := len(after.Answers) > len(t.work.Answers)
-	if answered {
-		for step := range after.Answers {
-			if _, before := t.work.Answers[step]; !before {
-				p.successes.took(kindOf(&after, step), customer, now)
-			}
-		}
-	} else if v == nil {
-		p.successes.took(kindOf(&after, ""), customer, now)
+func (p *partition) succeeded(t *task, run *attempt.Run, v *outcome.Error) {
+	customer, now, answered := t.lane.customer, time.Now(), false
+	run.Steps(func(step string) {
+		answered = true
+		p.successes.took(kindOf(&t.work, step), customer, now)
+	})
+	if !answered && v == nil {
+		p.successes.took(kindOf(&t.work, ""), customer, now)
 	}
 	looked := v == nil || v.Verdict == outcome.Waiting && v.On == "" || v.Reason == outcome.TaskUnknown
-	if answered || after.Follow != "" && looked {
+	if answered || t.work.Follow != "" && looked {
 		t.work.Failing = 0
 	}
 }

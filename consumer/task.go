@@ -226,12 +226,15 @@ func (p *partition) attempt(work context.Context, t *task) error {
 		return j.err
 	}
 	l.hand.turn(recording)
-	p.succeeded(t, run.Work(), v)
+	p.succeeded(t, run, v)
+	if v == nil { // it has ended, and nobody asks for its answers any more
+		return p.ended(t, t.fresh(), p.end(work, t, run, nil))
+	}
 	t.work = carry(run.Work(), t.work)
 	switch {
-	case v != nil && v.Verdict == outcome.Rejected && t.work.Intent != nil: // which may have had its effect
+	case v.Verdict == outcome.Rejected && t.work.Intent != nil: // which may have had its effect
 		return p.hold(work, t, run, outcome.Unknown(outcome.BodyChanged, nil))
-	case v == nil, v.Verdict == outcome.Rejected:
+	case v.Verdict == outcome.Rejected:
 		return p.ended(t, t.fresh(), p.end(work, t, run, v))
 	case v.Verdict != outcome.Retrying:
 		return p.hold(work, t, run, v)
@@ -247,17 +250,8 @@ func (p *partition) attempt(work context.Context, t *task) error {
 	p.numbers.retried(v.Class)
 	t.wroteIn(run)
 	turned := p.turnedAway(v)
-	if t.fresh() && turned { // nothing is charged, and nothing held
-		if err := p.retract(work, t); err != nil {
-			return err
-		}
-		l.task = t
-		t.stand()
-		if v.After > 0 {
-			t.again = time.Now().Add(v.After)
-			return errPaused
-		}
-		return errShut
+	if t.fresh() && turned {
+		return p.away(work, t, v)
 	}
 	pause := max(p.charge(t, turned || v.Class == outcome.ClassThrottled), v.After)
 	if !t.fresh() || time.Since(t.began)+pause > p.cfg.HoldAfter {
@@ -268,6 +262,20 @@ func (p *partition) attempt(work context.Context, t *task) error {
 	t.again = time.Now().Add(pause)
 	l.task = t
 	return errPaused
+}
+
+// away makes a fresh event that the gate has turned away wait: nothing is charged, and nothing held.
+func (p *partition) away(work context.Context, t *task, v *outcome.Error) error {
+	if err := p.retract(work, t); err != nil {
+		return err
+	}
+	t.lane.task = t
+	t.stand()
+	if v.After > 0 {
+		t.again = time.Now().Add(v.After)
+		return errPaused
+	}
+	return errShut
 }
 
 // wroteIn takes note of the objects that an attempt which goes on later has changed.

@@ -70,8 +70,21 @@ type Run struct {
 	journal Journal
 	work    Work
 	objects []*seen // a handful
+	answers []answer
+	taken   int // how many of answers are in work
 	results []Result
 	follows []Follow
+
+	room struct { // for what an attempt has as a rule
+		objects [2]*seen
+		answers [1]answer
+	}
+}
+
+// answer is what a step was answered.
+type answer struct {
+	Sent
+	raw json.RawMessage
 }
 
 // seen is an object that the handler has looked at.
@@ -95,7 +108,9 @@ type Follow struct{ Key, Name string }
 
 // New makes an attempt at work w, which is copied. w.Event must be whole; its Data may be missing for a follow-up.
 func New(cfg Config, journal Journal, w Work) *Run {
-	return &Run{cfg: cfg, journal: journal, work: w.Clone()}
+	r := &Run{cfg: cfg, journal: journal, work: w.Clone()}
+	r.objects, r.answers = r.room.objects[:0], r.room.answers[:0]
+	return r
 }
 
 // Event gives the event that is worked on, or that caused the follow-up.
@@ -110,8 +125,26 @@ func (r *Run) Replayed() bool { return r.work.Round > 0 }
 // Decided gives what a person says of the task that is followed; empty if nobody has said anything.
 func (r *Run) Decided() Decision { return r.work.Decided }
 
-// Work gives the work as the attempt has brought it on: answers and intent.
-func (r *Run) Work() Work { return r.work }
+// Work gives the work as the attempt has brought it on: answers and intent. Answers are taken in when somebody asks for them: of an
+// event that ends with its last one nobody does.
+func (r *Run) Work() Work {
+	for _, a := range r.answers[r.taken:] {
+		if r.work.Answers == nil {
+			r.work.Answers = map[string]json.RawMessage{}
+		}
+		r.work.Answers[a.Step] = a.raw
+		r.work.Sent = append(r.work.Sent, a.Sent)
+	}
+	r.taken = len(r.answers)
+	return r.work
+}
+
+// Steps calls fn with each step that was answered in this attempt.
+func (r *Run) Steps(fn func(step string)) {
+	for i := range r.answers {
+		fn(r.answers[i].Step)
+	}
+}
 
 // Results gives what the handler asked to publish, in its order.
 func (r *Run) Results() []Result { return r.results }
@@ -224,30 +257,28 @@ func (o Object) settled() Object {
 	return o
 }
 
-func (r *Run) object(key string) *Object {
+func (r *Run) object(key string) *Object { return &r.look(key).now }
+
+func (r *Run) look(key string) *seen {
 	for _, s := range r.objects {
 		if s.key == key {
-			return &s.now
+			return s
 		}
 	}
 	was := r.journal.Object(key)
 	s := &seen{key: key, now: was.Clone(), was: was}
 	r.objects = append(r.objects, s)
-	return &s.now
+	return s
 }
 
 // keep remembers a step's answer, and closes its intent.
-func (r *Run) keep(step string, answer any, sent Sent) error {
-	raw, err := json.Marshal(answer)
+func (r *Run) keep(a any, sent Sent) error {
+	raw, err := json.Marshal(a)
 	if err != nil {
-		return outcome.At(step, err)
+		return outcome.At(sent.Step, err)
 	}
-	if r.work.Answers == nil {
-		r.work.Answers = map[string]json.RawMessage{}
-	}
-	r.work.Answers[step] = raw
-	r.work.Sent = append(r.work.Sent, sent)
-	if r.work.Intent != nil && r.work.Intent.Step == step {
+	r.answers = append(r.answers, answer{sent, raw})
+	if r.work.Intent != nil && r.work.Intent.Step == sent.Step {
 		r.work.Intent = nil
 	}
 	return nil

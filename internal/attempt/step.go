@@ -60,63 +60,66 @@ func Key(e Event, step string, generation int) uuid.UUID {
 // given beside it, so that what was made is remembered although the event is refused.
 func Do[B, A any](ctx context.Context, r *Run, step string, refs Refs, body func(Refs) B,
 	send func(ctx context.Context, key uuid.UUID, body B) (A, error)) (A, error) {
-	var answer A
-	if raw, ok := r.work.Answers[step]; ok {
-		if err := json.Unmarshal(raw, &answer); err != nil {
-			return answer, outcome.At(step, err)
-		}
-		return answer, outcome.At(step, r.unchanged(step, func(refs Refs) any { return body(refs) }))
+	if r.Answered(step) {
+		return answered[A](r, step, func(refs Refs) any { return body(refs) })
 	}
+	var none A
 	if in := r.work.Intent; in != nil && in.Step == step {
 		refs = in.Refs
 	}
 	b := body(refs)
 	digest, err := r.digest(b)
 	if err != nil {
-		return answer, outcome.At(step, err)
+		return none, outcome.At(step, err)
 	}
 	if err := r.intend(ctx, step, refs, digest); err != nil {
-		return answer, outcome.At(step, err)
+		return none, outcome.At(step, err)
 	}
 	ready, err := r.journal.Ready(ctx)
 	if err != nil {
-		return answer, outcome.At(step, err)
+		return none, outcome.At(step, err)
 	}
 	doubted := r.work.Intent.Ambiguous
 	r.work.Intent.Ambiguous = true // should send not come back
-	answer, err = send(ready, Key(r.work.Event, step, r.work.Intent.Generation), b)
+	a, err := send(ready, Key(r.work.Event, step, r.work.Intent.Generation), b)
 	r.work.Intent.Ambiguous = doubted
 	if err != nil {
-		return answer, outcome.At(step, r.unanswered(outcome.Of(err)))
+		return a, outcome.At(step, r.unanswered(outcome.Of(err)))
 	}
-	return answer, r.keep(step, answer, Sent{step, refs, digest})
+	return a, r.keep(a, Sent{step, refs, digest})
 }
 
 // Repeat makes the call of a step that may be repeated without harm (a document, a PATCH), or gives the answer that it
 // had. It needs no intent; else it is like Do. what is that part of the event which the step sends.
 func Repeat[A any](ctx context.Context, r *Run, step string, what any,
 	send func(ctx context.Context, key uuid.UUID) (A, error)) (A, error) {
-	var answer A
-	if raw, ok := r.work.Answers[step]; ok {
-		if err := json.Unmarshal(raw, &answer); err != nil {
-			return answer, outcome.At(step, err)
-		}
-		return answer, outcome.At(step, r.unchanged(step, func(Refs) any { return what }))
+	if r.Answered(step) {
+		return answered[A](r, step, func(Refs) any { return what })
 	}
+	var none A
 	digest, err := r.digest(what)
 	if err != nil {
-		return answer, outcome.At(step, err)
+		return none, outcome.At(step, err)
 	}
 	ready, err := r.journal.Ready(ctx)
 	if err != nil {
-		return answer, outcome.At(step, err)
+		return none, outcome.At(step, err)
 	}
 	// Each replay has another key, since its data may be other, too.
-	answer, err = send(ready, Key(r.work.Event, step, r.work.Generation[step]+r.work.Round))
+	a, err := send(ready, Key(r.work.Event, step, r.work.Generation[step]+r.work.Round))
 	if err != nil {
+		return a, outcome.At(step, err)
+	}
+	return a, r.keep(a, Sent{Step: step, Digest: digest})
+}
+
+// answered gives the answer that a step had; body makes what a replay would send.
+func answered[A any](r *Run, step string, body func(Refs) any) (A, error) {
+	var answer A
+	if err := json.Unmarshal(r.Work().Answers[step], &answer); err != nil {
 		return answer, outcome.At(step, err)
 	}
-	return answer, r.keep(step, answer, Sent{Step: step, Digest: digest})
+	return answer, outcome.At(step, r.unchanged(step, body))
 }
 
 // unchanged sees to it that a replay would have an answered step send what it has sent. One of which that is not known was
@@ -139,7 +142,7 @@ func (r *Run) unchanged(step string, body func(Refs) any) error {
 // Answered says whether the step has its answer, so that a handler need not look at what only the call needs.
 func (r *Run) Answered(step string) bool {
 	_, ok := r.work.Answers[step]
-	return ok
+	return ok || slices.ContainsFunc(r.answers, func(a answer) bool { return a.Step == step })
 }
 
 // Begun says whether the step's call may have been made already: it must be repeated before anything else is decided.
@@ -171,12 +174,12 @@ func (r *Run) intend(ctx context.Context, step string, refs Refs, digest string)
 	for i := range changed {
 		changed[i].Object = changed[i].Object.Clone() // the handler goes on
 	}
-	if err := r.journal.Intend(ctx, r.work.Clone(), changed); err != nil {
+	if err := r.journal.Intend(ctx, r.Work().Clone(), changed); err != nil {
 		r.work.Intent = in // what was not acknowledged is not to be acted on
 		return err
 	}
-	for _, s := range r.objects {
-		s.written = s.changed()
+	for _, e := range changed {
+		r.look(e.Key).written = true
 	}
 	// The write may have taken any time.
 	if in := r.work.Intent; r.tooOld(in, stamp()) {
