@@ -14,10 +14,14 @@ type change struct {
 	store    *state.Store
 	customer string
 	entries  []state.Entry
+	room     [2]state.Entry // for entries, as a rule
+	freed    bool           // an attempt has ended what was processing
 }
 
 func newChange(store *state.Store, customer string) *change {
-	return &change{store: store, customer: customer, entries: make([]state.Entry, 0, 2)}
+	c := &change{store: store, customer: customer}
+	c.entries = c.room[:0]
+	return c
 }
 
 // record gives a record to be changed.
@@ -43,7 +47,9 @@ func (c *change) find(key string) *state.Record {
 // objects takes over the objects that an attempt changed.
 func (c *change) objects(changed []attempt.Entry) {
 	for _, e := range changed {
-		c.record(e.Key).Object = e.Object
+		r := c.record(e.Key)
+		c.freed = c.freed || r.Processing() && !e.Object.Processing()
+		r.Object = e.Object
 	}
 }
 

@@ -230,11 +230,6 @@ func (p *partition) tell(ctx context.Context, t *task) error {
 // attempt changed, follows the follow-ups that it asked for; changed is nil if no attempt made the change.
 func (p *partition) write(ctx context.Context, t *task, c *change, changed []attempt.Entry, follows []attempt.Follow) error {
 	l := t.lane
-	freed := t.home == schemas.SubjectPositions
-	for _, e := range changed {
-		r := p.store.Get(l.customer, e.Key)
-		freed = freed || r != nil && r.Processing() && !c.find(e.Key).Processing()
-	}
 	if err := l.news.wait(ctx); err != nil {
 		return err
 	}
@@ -258,7 +253,7 @@ func (p *partition) write(ctx context.Context, t *task, c *change, changed []att
 	for _, e := range changed {
 		keys[attempt.Awaited(e.Key)] = true
 	}
-	j := journal{store: p.store, customer: l.customer}
+	j, freed := journal{store: p.store, customer: l.customer}, c.freed || t.home == schemas.SubjectPositions
 	l.woken(p.records(l), keys, freed && !j.Processing(""))
 	return nil
 }

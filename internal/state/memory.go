@@ -3,6 +3,7 @@ package state
 import (
 	"maps"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 )
@@ -61,11 +62,13 @@ func newMemory(committed int64) *memory {
 }
 
 func (c *customer) findLive(key string) (int, bool) {
-	return slices.BinarySearchFunc(c.live, key, func(e liveEntry, key string) int { return strings.Compare(e.Key, key) })
+	i := sort.Search(len(c.live), func(i int) bool { return c.live[i].Key >= key }) // which the compiler inlines
+	return i, i < len(c.live) && c.live[i].Key == key
 }
 
 func (c *customer) findRest(key string) (int, bool) {
-	return slices.BinarySearchFunc(c.rest, key, func(at, key string) int { return strings.Compare(keyAt(at), key) })
+	i, _ := slices.BinarySearch(c.rest, key) // with the zero a key sorts right after itself, and before all that go on from it
+	return i, i < len(c.rest) && keyAt(c.rest[i]) == key
 }
 
 // keyAt gives the key of a record at rest.
