@@ -211,11 +211,11 @@ func (p *partition) giveUp(ctx context.Context, t *task, reason outcome.Reason) 
 // is paused, so that a short trouble costs neither a write nor the order.
 func (p *partition) attempt(work context.Context, t *task) error {
 	l := t.lane
-	j := &journal{
+	j := &watched{hand: &l.hand, journal: journal{
 		store: p.store, customer: l.customer, home: t.home, sendBefore: p.cfg.SendBefore,
 		behind: t.item != nil && t.item.behind,
-	}
-	run := attempt.New(p.cfg.Attempt, watched{j, &l.hand}, t.work)
+	}}
+	run := attempt.New(p.cfg.Attempt, j, t.work)
 	l.hand.turn(handling)
 	v := outcome.Of(p.call(work, run, t))
 	l.leave() // what follows is writing: a broker that takes long for it keeps nobody from the API
@@ -298,19 +298,19 @@ func (p *partition) ended(t *task, yes bool, err error) error {
 
 // watched is a journal that tells what the lane is at.
 type watched struct {
-	*journal
+	journal
 	hand *hand
 }
 
 // Intend writes work and changed objects down.
-func (w watched) Intend(ctx context.Context, work attempt.Work, changed []attempt.Entry) error {
+func (w *watched) Intend(ctx context.Context, work attempt.Work, changed []attempt.Entry) error {
 	w.hand.turn(intending)
 	defer w.hand.turn(handling)
 	return w.journal.Intend(ctx, work, changed)
 }
 
 // Ready proves that the partition is still owned.
-func (w watched) Ready(ctx context.Context) (context.Context, error) {
+func (w *watched) Ready(ctx context.Context) (context.Context, error) {
 	w.hand.turn(intending)
 	defer w.hand.turn(handling)
 	return w.journal.Ready(ctx)

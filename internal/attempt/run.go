@@ -69,14 +69,14 @@ type Run struct {
 	cfg     Config
 	journal Journal
 	work    Work
-	objects []*seen // a handful
+	objects []seen // a handful
 	answers []answer
 	taken   int // how many of answers are in work
 	results []Result
 	follows []Follow
 
 	room struct { // for what an attempt has as a rule
-		objects [2]*seen
+		objects [2]seen
 		answers [1]answer
 	}
 }
@@ -232,8 +232,8 @@ func (r *Run) Follow(key, name string) {
 // to be over.
 func (r *Run) Changed() []Entry {
 	changed := []Entry{}
-	for i, s := range r.objects {
-		if s.changed() {
+	for i := range r.objects {
+		if s := &r.objects[i]; s.changed() {
 			changed = append(slices.Grow(changed, len(r.objects)-i), Entry{s.key, s.now.settled()})
 		}
 	}
@@ -259,16 +259,16 @@ func (o Object) settled() Object {
 
 func (r *Run) object(key string) *Object { return &r.look(key).now }
 
+// look gives the object at key, until the next one is looked at for the first time.
 func (r *Run) look(key string) *seen {
-	for _, s := range r.objects {
-		if s.key == key {
-			return s
+	for i := range r.objects {
+		if r.objects[i].key == key {
+			return &r.objects[i]
 		}
 	}
 	was := r.journal.Object(key)
-	s := &seen{key: key, now: was.Clone(), was: was}
-	r.objects = append(r.objects, s)
-	return s
+	r.objects = append(r.objects, seen{key: key, now: was.Clone(), was: was})
+	return &r.objects[len(r.objects)-1]
 }
 
 // keep remembers a step's answer, and closes its intent.

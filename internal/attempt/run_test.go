@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -256,4 +257,19 @@ func show(t *testing.T, v any) string {
 		t.Fatal(err)
 	}
 	return string(raw)
+}
+
+// What a handler holds of an object stays the attempt's, however many others are looked at meanwhile.
+func TestObjectsStayWhereTheyAre(t *testing.T) {
+	t.Parallel()
+	r := attempt.New(rules, &journal{}, attempt.Work{Event: paid})
+	c, o := r.Customer(), r.Order("0")
+	for i := range 9 {
+		r.Order(strconv.Itoa(i)).Digest = "d"
+	}
+	c.InvestorID, o.Event = "inv-1", "e"
+	got := byKey(t, r.Changed())
+	if len(got) != 10 || got["customer"].Customer.InvestorID != "inv-1" || *got["order/0"].Order != (attempt.Order{Digest: "d", Event: "e"}) {
+		t.Errorf("changed %s", show(t, got))
+	}
 }

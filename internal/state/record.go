@@ -94,15 +94,20 @@ func (r *Record) Knows(hash string) bool { return slices.Contains(r.Recent, hash
 // Highest gives the highest inbox offset that the record knows of; -1 if it knows of none.
 func (r *Record) Highest() int64 {
 	highest := r.Seen
-	for _, w := range r.Work {
-		highest = max(highest, w.Offset)
+	for i := range r.Work {
+		highest = max(highest, r.Work[i].Offset)
 	}
 	return highest // Behind holds none above Seen
 }
 
 // Find gives the index of the work at an offset under a follow-up's name (empty: the event itself); -1 if there is none.
 func (r *Record) Find(offset int64, follow string) int {
-	return slices.IndexFunc(r.Work, func(w attempt.Work) bool { return w.Offset == offset && w.Follow == follow })
+	for i := range r.Work { // without a copy of each
+		if w := &r.Work[i]; w.Offset == offset && w.Follow == follow {
+			return i
+		}
+	}
+	return -1
 }
 
 // FindFollow gives the index of the follow-up of that name, whatever caused it; -1 if there is none.
