@@ -14,14 +14,11 @@ type change struct {
 	store    *state.Store
 	customer string
 	entries  []state.Entry
-	room     [2]state.Entry // for entries, as a rule
-	freed    bool           // an attempt has ended what was processing
+	freed    bool // an attempt has ended what was processing
 }
 
 func newChange(store *state.Store, customer string) *change {
-	c := &change{store: store, customer: customer}
-	c.entries = c.room[:0]
-	return c
+	return &change{store: store, customer: customer, entries: make([]state.Entry, 0, 2)}
 }
 
 // record gives a record to be changed.
