@@ -74,6 +74,20 @@ func (p *partition) turnedAway(v *outcome.Error) bool {
 	return p.cfg.Gate != nil && (p.cfg.Gate.Shut() || v.Class == outcome.ClassThrottled && v.Status == 0)
 }
 
+// away makes a fresh event that the gate has turned away wait: nothing is charged, and nothing held.
+func (p *partition) away(work context.Context, t *task, v *outcome.Error) error {
+	if err := p.retract(work, t); err != nil {
+		return err
+	}
+	t.lane.task = t
+	t.stand()
+	if v.After > 0 {
+		t.again = time.Now().Add(v.After)
+		return errPaused
+	}
+	return errShut
+}
+
 // charge counts an attempt that has failed, and gives the pause after it. One for whose failure no event is to blame does not
 // count.
 func (p *partition) charge(t *task, blameless bool) time.Duration {

@@ -33,6 +33,7 @@ type task struct {
 	work     attempt.Work
 	item     *item                       // nil for a record that is fresh from the inbox
 	record   *kafka.Record               // the inbox's; nil for a follow-up
+	own      kafka.Record                // that one, if it is fresh
 	pause    *backoff.ExponentialBackOff // nil until there is trouble
 	began    time.Time
 	stands   time.Time       // since when the clock that began began stands; zero: it goes
@@ -52,7 +53,8 @@ func (p *partition) process(work context.Context, l *lane, record kafka.Record) 
 	if p.isCommand(record) {
 		return p.obey(work, l, record)
 	}
-	t := &task{lane: l, record: &record, began: time.Now()}
+	t := &task{lane: l, own: record, began: time.Now()}
+	t.record = &t.own
 	event, err := p.event(record)
 	if err != nil {
 		l.hand.turn(recording)
@@ -262,20 +264,6 @@ func (p *partition) attempt(work context.Context, t *task) error {
 	t.again = time.Now().Add(pause)
 	l.task = t
 	return errPaused
-}
-
-// away makes a fresh event that the gate has turned away wait: nothing is charged, and nothing held.
-func (p *partition) away(work context.Context, t *task, v *outcome.Error) error {
-	if err := p.retract(work, t); err != nil {
-		return err
-	}
-	t.lane.task = t
-	t.stand()
-	if v.After > 0 {
-		t.again = time.Now().Add(v.After)
-		return errPaused
-	}
-	return errShut
 }
 
 // wroteIn takes note of the objects that an attempt which goes on later has changed.
