@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -306,7 +307,14 @@ type journal struct {
 	it *item
 }
 
-func (j *journal) Object(key string) attempt.Object { return j.e.objects[j.it.customer][key].Clone() }
+// Object shares nothing with what is kept: a handler that changes a list or a map in place changes nothing.
+func (j *journal) Object(key string) attempt.Object {
+	o := j.e.objects[j.it.customer][key].Clone()
+	if c := o.Customer; c != nil {
+		c.Wallets, c.Parts = slices.Clone(c.Wallets), maps.Clone(c.Parts)
+	}
+	return o
+}
 
 func (j *journal) Processing(except string) bool {
 	for key, o := range j.e.objects[j.it.customer] {

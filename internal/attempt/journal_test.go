@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -31,7 +33,14 @@ type journal struct {
 	ready   error
 }
 
-func (j *journal) Object(key string) attempt.Object { return j.objects[key].Clone() }
+// Object shares nothing with what is kept.
+func (j *journal) Object(key string) attempt.Object {
+	o := j.objects[key].Clone()
+	if c := o.Customer; c != nil {
+		c.Wallets, c.Parts = slices.Clone(c.Wallets), maps.Clone(c.Parts)
+	}
+	return o
+}
 
 func (j *journal) Processing(except string) bool {
 	for key, o := range j.objects {

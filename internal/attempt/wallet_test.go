@@ -62,6 +62,22 @@ func TestManyWallets(t *testing.T) {
 	}
 }
 
+// An older bridge counted the wallets that have an object of their own; the next one does not write the customer.
+func TestCountedWallets(t *testing.T) {
+	t.Parallel()
+	first := attempt.Customer{InvestorID: "inv-1", Wallets: []attempt.Wallet{{ID: "w-1", Address: "0x1"}, {ID: "w-2", Address: "0x2"}}, More: 98}
+	j := &journal{objects: map[string]attempt.Object{attempt.KeyCustomer: {Customer: &first}}}
+	r := attempt.New(rules, j, attempt.Work{Event: paid})
+	r.AddWallet(attempt.Wallet{ID: "w-101", Address: "0xab"})
+	changed := byKey(t, r.Changed())
+	if own := changed[attempt.KeyWallet("0xab")].Wallet; len(changed) != 1 || own == nil || own.ID != "w-101" {
+		t.Errorf("changed %+v", changed)
+	}
+	if r.Customer().More != 98 {
+		t.Errorf("the customer says %d of more wallets", r.Customer().More)
+	}
+}
+
 // What two attempts change of one customer, whose lists they share and which have room for more, neither sees of the other.
 func TestSharedCustomer(t *testing.T) {
 	t.Parallel()

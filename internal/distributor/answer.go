@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
 
 	"distributor-bridge/internal/outcome"
 )
@@ -26,18 +27,21 @@ type answer interface {
 	check(want string) error
 }
 
-// lenient takes what is odd and can be read, as version 1 of encoding/json does: an answer that cannot be read leaves in doubt what has
-// had its effect.
+// lenient has version 2 of encoding/json take what is odd and can be read, as version 1 does: an answer that cannot be read leaves in
+// doubt what has had its effect.
 var lenient = json.JoinOptions(
-	jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), json.MatchCaseInsensitiveNames(true),
+	jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), jsonv1.MergeWithLegacySemantics(true),
+	json.MatchCaseInsensitiveNames(true), jsonv1.MatchCaseSensitiveDelimiter(true), // else _id would be id
 )
+
+func unmarshal(body []byte, a any) error { return json.Unmarshal(body, a, lenient) }
 
 // decode reads a success. A nil answer takes any.
 func decode(body []byte, a answer, want string) error {
 	if a == nil {
 		return nil
 	}
-	if json.Unmarshal(body, a, lenient) != nil {
+	if unmarshal(body, a) != nil {
 		return errNotJSON
 	}
 	return a.check(want)
@@ -123,7 +127,7 @@ type personsAnswer struct {
 	persons []PersonID
 }
 
-func (a *personsAnswer) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, &a.persons, lenient) }
+func (a *personsAnswer) UnmarshalJSON(b []byte) error { return unmarshal(b, &a.persons) }
 
 func (a *personsAnswer) check(string) error {
 	if len(a.persons) != a.sent {

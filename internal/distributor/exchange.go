@@ -59,7 +59,7 @@ func (x *exchange) finish() {
 		_ = x.Close()
 		return
 	}
-	x.message = message{} // an idle connection holds nothing of a call
+	x.message, x.watching, x.limited = message{}, nil, io.LimitedReader{} // an idle connection holds nothing of a call
 	x.wire.keep(x.conn)
 }
 
@@ -143,7 +143,7 @@ func (x *exchange) write() error {
 		err = out.Flush()
 	}
 	x.mu.Lock()
-	defer x.mu.Unlock()
+	defer x.mu.Unlock() // from then on x may be another call's
 	x.written = err == nil
 	switch {
 	case x.answered:

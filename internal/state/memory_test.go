@@ -242,7 +242,7 @@ func load(objects int, leave func(i int) (key string, o attempt.Object)) *memory
 		}
 		c = c.share()
 		customer := *c.Customer
-		customer.More++
+		customer.More = 1
 		c.Customer = &customer
 		r := NewRecord()
 		var key string

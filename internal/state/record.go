@@ -179,7 +179,8 @@ func (r *Record) version() int {
 // asWritten has version 2 of encoding/json take all that version 1 has written: a record that is not readable keeps its partition from
 // being owned.
 var asWritten = json.JoinOptions(
-	jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), jsonv1.FormatDurationAsNano(true),
+	jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true),
+	jsonv1.FormatDurationAsNano(true), jsonv1.MergeWithLegacySemantics(true),
 )
 
 // decode reads a record of the topic, and marks its open intents as another owner's.

@@ -54,7 +54,7 @@ func TestWorkIsSorted(t *testing.T) {
 	}
 }
 
-func TestCloneSharesNothing(t *testing.T) {
+func TestCloneCanBeChanged(t *testing.T) {
 	t.Parallel()
 	r := full()
 	c := r.Clone()
