@@ -147,16 +147,16 @@ func results(e attempt.Event, out attempt.Outcome, list []schemas.Result) []sche
 	for _, r := range out.Results {
 		list = append(list, schemas.Result{
 			Name: r.Type, Subject: r.Subject, Time: out.Time, Data: r.Data,
-			Key:   key(out.Time, r),
+			Key:   resultKey(out.Time, r),
 			Cause: schemas.Cause{Source: e.Source, ID: e.ID, CorrelationID: e.Correlation, TraceParent: e.Trace},
 		})
 	}
 	return list
 }
 
-// key tells apart an event's results: what is reported, and when. A status may come twice, and two reasons for waiting within a
+// resultKey tells apart an event's results: what is reported, and when. A status may come twice, and two reasons for waiting within a
 // millisecond.
-func key(at time.Time, r attempt.Result) string {
+func resultKey(at time.Time, r attempt.Result) string {
 	var moment [len(time.RFC3339Nano)]byte
 	var b strings.Builder
 	b.Grow(len(moment) + len(r.Subject) + len(r.Data) + 2)
