@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -285,6 +286,47 @@ func TestCombinedRefused(t *testing.T) {
 	write(t, p, text(g.topic, 0, "c"), text(g.topic, 1, "c"))
 	holds(t, g.Client, g.topic, 0, "b", "c")
 	holds(t, g.Client, g.topic, 1, "c")
+}
+
+// TestTooLargeInDoubt: a batch whose first try got lost, and whose second is refused as too large, has one record that is to blame,
+// and the others are written.
+func TestTooLargeInDoubt(t *testing.T) {
+	t.Parallel()
+	for name, f := range map[string]fate{"request lost": requestLost, "answer lost": answerLost} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var p *kafka.Producer
+			g := gather(t, broker.ForTest(t), 1, func(g *gathering) {
+				g.topic = topic(t, g.Client, 2, map[string]string{"max.message.bytes": "4000"})
+				p = producer(t, g.Client, kafka.ProducerConfig{})
+				warm(t, p, g.topic, 0, 1)
+			})
+			g.net.fate = f
+			other := g.write(t, p, text(g.topic, 1, "b"))
+			sizes := []int{1, 1, 5000, 1}
+			told := make([]chan error, len(sizes))
+			for i, size := range sizes {
+				told[i] = make(chan error, 1)
+				r := text(g.topic, 0, fmt.Sprint(i, strings.Repeat("x", size)))
+				if err := p.Begin(t.Context(), func(err error) { told[i] <- err }, r); err != nil {
+					t.Fatal(err)
+				}
+			}
+			g.free()
+			for i, size := range sizes {
+				switch err := <-told[i]; {
+				case size > 4000 && !errors.Is(err, kafka.ErrTooLarge), size < 4000 && err != nil:
+					t.Errorf("%d, of %d bytes: %v", i, size, err)
+				}
+			}
+			if err := <-other; err != nil {
+				t.Error(err)
+			}
+			g.sent(t, 2)
+			write(t, p, text(g.topic, 0, "c"))
+			holds(t, g.Client, g.topic, 0, "0x", "1x", "3x", "c")
+		})
+	}
 }
 
 // TestCombinedFenced: a stale owner's batch stops its producer, and nobody else's.

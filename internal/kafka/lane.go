@@ -263,19 +263,22 @@ func (l *lane) written(calls []*call, base int64) {
 
 // refuse tells the callers that their records are not written; with doubt, that they may be.
 func (l *lane) refuse(ctx context.Context, calls []*call, err error, doubt bool) {
-	if errors.Is(err, ErrTooLarge) && len(calls) > 1 && !doubt {
-		for i := range calls { // too large together: one is to blame, the others are not
-			l.send(ctx, calls[i:i+1], nil, nil)
-		}
-		return
-	}
 	if doubt {
 		// Under the same number the broker would take the next batch for a repeat of this one, and not write it.
 		if stop := l.restart(err); stop != nil {
-			err = stop
+			finish(calls, stop)
+			return
 		}
 	}
-	finish(calls, err)
+	if !errors.Is(err, ErrTooLarge) || len(calls) == 1 {
+		finish(calls, err)
+		return
+	}
+	// Too large together: one is to blame, the others are not. In doubt too, since an earlier try of what is too large is in the
+	// log only if the topic's limit was lowered since; then they are in it twice, and readers know repeats.
+	for i := range calls {
+		l.send(ctx, calls[i:i+1], nil, nil)
+	}
 }
 
 // identify makes sure that the lane has the identity to write with.
