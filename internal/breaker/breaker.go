@@ -3,15 +3,14 @@
 //
 // It is not a usual circuit breaker (sony/gobreaker and the like) in three ways. Work waits for it instead of failing, since a
 // failure would have to be written down. It opens only if the calls of several customers fail and none succeeds in between:
-// one whose calls all fail is no outage. And after the outage the number of those at work grows with each success, lest the
-// service be flattened by all that has waited.
+// one whose calls all fail is no outage, and neither is one operation that fails for all while others are done. And after the
+// outage the number of those at work grows with each success, lest the service be flattened by all that has waited.
 package breaker
 
 import (
 	"cmp"
 	"container/list"
 	"context"
-	"net/http"
 	"sync"
 	"time"
 
@@ -80,6 +79,7 @@ type Breaker struct {
 	trial   bool            // while Slow: a probe has not succeeded, and the first call tells
 	probe   time.Duration   // until a probe
 	until   time.Time       // before it there is none, as the service has asked
+	ops     operations      // what fails, and what does not
 	limit   int             // while Slow: how many may be at work
 	working int             // how many are
 	waiting list.List       // of *waiter, those who want to be, in the order in which they came
@@ -172,17 +172,31 @@ func (b *Breaker) admit() {
 	}
 }
 
-// Observe takes note of how a call for a customer ended; nil is a success. What says nothing about the service (a call that was
-// given up, or one that it asks to be made later) is not counted.
-func (b *Breaker) Observe(customer string, err *outcome.Error) {
+// Observe takes note of how a call ended; nil is a success. What says nothing about the service (a call that was given up, or one
+// that it asks to be made later) is not counted.
+func (b *Breaker) Observe(c Call, err *outcome.Error) {
+	word := says(err)
+	if word == nothing {
+		return
+	}
+	now := time.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch says(err) {
-	case well:
+	if word == well {
+		if b.ops.succeeded(c, now) {
+			b.cfg.Log.Info().Str("operation", c.Operation).Msg("the operation that failed for everybody is answered again")
+		}
 		b.success()
-	case down:
-		b.asked(err)
-		b.failure(customer)
+		return
+	}
+	b.asked(err)
+	alone, found := b.ops.fails(c, now)
+	if found {
+		b.cfg.Log.Error().Str("operation", c.Operation).Str("class", string(err.Class)).Int("status", err.Status).
+			Msg("one operation fails for everybody, and others do not: what needs it waits, all else goes on")
+	}
+	if !alone {
+		b.failure(c.Customer, now)
 	}
 }
 
@@ -206,11 +220,10 @@ func (b *Breaker) success() {
 	b.admit()
 }
 
-func (b *Breaker) failure(customer string) {
+func (b *Breaker) failure(customer string, now time.Time) {
 	if b.state == Open {
 		return // it began before
 	}
-	now := time.Now()
 	if now.Sub(b.last) > forget {
 		clear(b.failing)
 	}
@@ -245,6 +258,8 @@ func (b *Breaker) turn(to State) {
 	switch to {
 	case Open:
 		line, words = b.cfg.Log.Error(), "many customers' calls fail: the service is only probed until it answers"
+	case Slow:
+		b.ops.tried = time.Now()
 	case Closed:
 		words = "the service is back: work goes on without a limit"
 	}
@@ -335,12 +350,6 @@ func (b *Breaker) ask(ctx context.Context) {
 	b.admit()
 }
 
-// refuses says whether an answer may be about the probe alone: a permission that it needs and others do not, or a fault at what it
-// asks for.
-func refuses(err *outcome.Error) bool {
-	return err.Class == outcome.ClassEndpoint || err.Status == http.StatusForbidden || err.Status == http.StatusInternalServerError
-}
-
 // pause waits for d, and says whether ctx is still there.
 func pause(ctx context.Context, d time.Duration) bool {
 	wait(ctx, nil, d)
@@ -356,33 +365,4 @@ func wait(ctx context.Context, done <-chan struct{}, d time.Duration) {
 	case <-done:
 	case <-ctx.Done():
 	}
-}
-
-// What a call says about the service.
-type word int
-
-const (
-	nothing word = iota
-	well
-	down
-)
-
-// says gives what a call that ended with err says. That a token or a permission is refused, or that the address leads
-// elsewhere, is as bad as no answer: no event is to blame. A 503 is that too, whether it asks for time or not; a 429 is not.
-func says(err *outcome.Error) word {
-	if err == nil {
-		return well
-	}
-	switch err.Class {
-	case outcome.ClassNotSent, outcome.ClassNoAnswer, outcome.ClassServer, outcome.ClassUnauthorized, outcome.ClassEndpoint:
-		return down
-	case outcome.ClassThrottled:
-		if err.Status == http.StatusServiceUnavailable {
-			return down
-		}
-		return nothing
-	case outcome.ClassInternal, outcome.ClassDocument, outcome.ClassEvent: // no call was made, or none that it could answer
-		return nothing
-	}
-	return well
 }

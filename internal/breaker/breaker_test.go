@@ -62,14 +62,14 @@ func (s *service) call(ctx context.Context, customer string, took time.Duration)
 	}
 	defer s.Leave()
 	time.Sleep(took)
-	s.Observe(customer, s.fails.Load())
+	s.Observe(breaker.Call{Customer: customer}, s.fails.Load())
 	return nil
 }
 
 // fail makes the calls of n customers fail.
 func (s *service) fail(n int, err *outcome.Error) {
 	for i := range n {
-		s.Observe(fmt.Sprint("c", i), err)
+		s.Observe(breaker.Call{Customer: fmt.Sprint("c", i)}, err)
 	}
 }
 
@@ -90,12 +90,12 @@ func TestOpens(t *testing.T) {
 		"nine":          {func(s *service) { s.fail(9, unavailable) }, breaker.Closed},
 		"a success in between": {func(s *service) {
 			s.fail(9, unavailable)
-			s.Observe("other", nil)
+			s.Observe(breaker.Call{Customer: "other"}, nil)
 			s.fail(9, unavailable)
 		}, breaker.Closed},
 		"a refusal is an answer": {func(s *service) {
 			s.fail(9, unavailable)
-			s.Observe("other", &outcome.Error{Verdict: outcome.Rejected, Class: outcome.ClassClient, Status: 400})
+			s.Observe(breaker.Call{Customer: "other"}, &outcome.Error{Verdict: outcome.Rejected, Class: outcome.ClassClient, Status: 400})
 			s.fail(9, unavailable)
 		}, breaker.Closed},
 		"one customer": {func(s *service) {
@@ -186,7 +186,7 @@ func TestSlowStart(t *testing.T) {
 				}
 				time.Sleep(time.Second)
 				working.Add(-1)
-				s.Observe(fmt.Sprint("c", i), nil)
+				s.Observe(breaker.Call{Customer: fmt.Sprint("c", i)}, nil)
 			}()
 		}
 		var seen []int64
@@ -215,7 +215,7 @@ func TestProbeIsWrong(t *testing.T) {
 			b.Run(ctx)
 		}()
 		for i := range 10 {
-			b.Observe(fmt.Sprint("c", i), unavailable)
+			b.Observe(breaker.Call{Customer: fmt.Sprint("c", i)}, unavailable)
 		}
 		for i := range 200 {
 			go func() {
@@ -225,7 +225,7 @@ func TestProbeIsWrong(t *testing.T) {
 					}
 					calls.Add(1)
 					time.Sleep(time.Millisecond)
-					b.Observe(fmt.Sprint("c", i), unavailable)
+					b.Observe(breaker.Call{Customer: fmt.Sprint("c", i)}, unavailable)
 					b.Leave()
 				}
 			}()
@@ -314,7 +314,7 @@ func TestProbesHang(t *testing.T) {
 					b.Run(ctx)
 				}()
 				for i := range 10 {
-					b.Observe(fmt.Sprint("c", i), unavailable)
+					b.Observe(breaker.Call{Customer: fmt.Sprint("c", i)}, unavailable)
 				}
 				time.Sleep(c.opens - time.Second)
 				if s := b.State(); s != breaker.Open {

@@ -37,9 +37,9 @@ func TestProbeAloneIsRefused(t *testing.T) {
 							calls.Add(1)
 							time.Sleep(time.Millisecond)
 							if done = !down.Load(); done {
-								s.Observe(fmt.Sprint("c", i), nil)
+								s.Observe(breaker.Call{Customer: fmt.Sprint("c", i)}, nil)
 							} else {
-								s.Observe(fmt.Sprint("c", i), unavailable)
+								s.Observe(breaker.Call{Customer: fmt.Sprint("c", i)}, unavailable)
 							}
 							s.Leave()
 						}
@@ -75,9 +75,9 @@ func TestPartFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startSlow(t)
 		for i := range 20 {
-			s.Observe("good", nil)
+			s.Observe(breaker.Call{Customer: "good"}, nil)
 			for j := range 5 {
-				s.Observe(fmt.Sprint("bad", i, j), unavailable)
+				s.Observe(breaker.Call{Customer: fmt.Sprint("bad", i, j)}, unavailable)
 			}
 		}
 		s.is(t, breaker.Closed)
@@ -90,8 +90,8 @@ func TestOneFailsAfterwards(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startSlow(t)
 		for i := range 20 {
-			s.Observe("bad", unavailable)
-			s.Observe(fmt.Sprint("good", i), nil)
+			s.Observe(breaker.Call{Customer: "bad"}, unavailable)
+			s.Observe(breaker.Call{Customer: fmt.Sprint("good", i)}, nil)
 		}
 		s.is(t, breaker.Closed)
 	})

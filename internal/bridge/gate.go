@@ -125,13 +125,16 @@ func (g *gate) before(ctx context.Context, late time.Time) error {
 }
 
 // ended takes note of how a call ended.
-func (g *gate) ended(ctx context.Context, verdict *outcome.Error) {
+func (g *gate) ended(ctx context.Context, operation string, effect bool, verdict *outcome.Error) {
 	g.paced(verdict)
-	customer := ""
+	call := breaker.Call{Operation: operation, Effect: effect}
 	if c, ok := ctx.Value(customerKey{}).(*customerContext); ok {
-		customer = c.customer
+		call.Customer = c.customer
 	}
-	g.breaker.Observe(customer, verdict)
+	if verdict != nil && (verdict.Class == outcome.ClassNotSent || distributor.OfToken(verdict)) {
+		call.Operation = "" // it has not been called
+	}
+	g.breaker.Observe(call, verdict)
 }
 
 // paced takes note of what a call says about the rate.

@@ -24,7 +24,7 @@ func TestDownMeanwhile(t *testing.T) {
 		time.AfterFunc(500*time.Millisecond, func() {
 			for i := range 10 {
 				ctx := &customerContext{t.Context(), fmt.Sprint("customer-", i)}
-				g.ended(ctx, outcome.Retry(outcome.ClassServer, true, errors.New("status 503")))
+				g.ended(ctx, "create_investor", true, outcome.Retry(outcome.ClassServer, true, errors.New("status 503")))
 			}
 		})
 		err := outcome.Of(g.before(t.Context(), time.Time{}))

@@ -37,7 +37,7 @@ func (c *Client) do(ctx context.Context, r request, a answer) error {
 		verdict = about(r.op, verdict)
 	}
 	if tried && c.cfg.Ended != nil && ctx.Err() == nil {
-		c.cfg.Ended(ctx, verdict)
+		c.cfg.Ended(ctx, r.op.name, r.op.effect(), verdict)
 	}
 	if verdict == nil {
 		return nil

@@ -35,7 +35,7 @@ func (h *hooks) use(cfg *distributor.Config) {
 		}
 		return h.before(ctx, late)
 	}
-	cfg.Ended = func(_ context.Context, e *outcome.Error) {
+	cfg.Ended = func(_ context.Context, _ string, _ bool, e *outcome.Error) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.ended = append(h.ended, e)

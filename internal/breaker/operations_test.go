@@ -1,0 +1,147 @@
+package breaker_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"distributor-bridge/internal/breaker"
+	"distributor-bridge/internal/outcome"
+)
+
+var refused = &outcome.Error{Verdict: outcome.Retrying, Class: outcome.ClassUnauthorized, Status: 403}
+
+// ends makes the calls of an operation for n customers end.
+func (s *service) ends(operation string, effect bool, n int, err *outcome.Error) {
+	for i := range n {
+		s.Observe(breaker.Call{Customer: fmt.Sprint("c", i), Operation: operation, Effect: effect}, err)
+	}
+}
+
+// again is the next time that work begins again after an outage.
+func (s *service) again() {
+	for i := 0; i < 100 && s.State() != breaker.Slow; i++ {
+		time.Sleep(99 * time.Millisecond) // never in the moment of a probe
+	}
+}
+
+// One operation that is refused for all keeps nobody from the others, once one of them has had its effect after the breaker opened.
+func TestOneOperationFails(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		before, after func(s *service) // it opened, and work has begun again
+		want          breaker.State    // once a hundred customers' orders have failed again
+		told          int              // how often it was that orders fail alone
+	}{
+		"alone":   {after: func(s *service) { s.ends("wallet", true, 1, nil) }, want: breaker.Slow, told: 1},
+		"at once": {after: func(*service) {}, want: breaker.Open},
+		"a rejection is an answer": {after: func(s *service) {
+			s.ends("wallet", true, 1, &outcome.Error{Verdict: outcome.Rejected, Class: outcome.ClassClient, Status: 400})
+		}, want: breaker.Slow, told: 1},
+		"one of others fails for one": {after: func(s *service) {
+			s.ends("wallet", true, 1, nil)
+			s.ends("transfer", true, 1, refused)
+		}, want: breaker.Slow, told: 1},
+		"one of others fails for two": {after: func(s *service) {
+			s.ends("wallet", true, 1, nil)
+			s.ends("transfer", true, 2, refused)
+		}, want: breaker.Open},
+		"which did so long ago": {after: func(s *service) {
+			s.ends("transfer", true, 2, refused)
+			s.again()
+			for range 4 {
+				time.Sleep(time.Minute)
+				s.ends("order", true, 1, refused)
+				s.ends("wallet", true, 1, nil)
+			}
+		}, want: breaker.Slow, told: 1},
+		"which has succeeded since": {after: func(s *service) {
+			s.ends("transfer", true, 2, refused)
+			s.again()
+			s.ends("transfer", true, 1, nil)
+		}, want: breaker.Slow, told: 1},
+		"looks succeed": {after: func(s *service) { s.ends("look", false, 9, nil) }, want: breaker.Open},
+		"others had succeeded before": {
+			before: func(s *service) { s.ends("wallet", true, 1, nil) }, after: func(*service) {}, want: breaker.Open,
+		},
+		"others succeeded long ago": {after: func(s *service) {
+			s.ends("wallet", true, 1, nil)
+			for range 3 {
+				time.Sleep(time.Minute)
+				s.ends("order", true, 1, refused)
+			}
+		}, want: breaker.Open, told: 1},
+		"it has itself succeeded": {after: func(s *service) {
+			s.ends("wallet", true, 1, nil)
+			s.ends("order", true, 1, nil)
+		}, want: breaker.Open},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				s := start(t, breaker.Config{Log: zerolog.New(&log)})
+				s.ends("order", true, 9, refused)
+				if c.before != nil {
+					c.before(s)
+				}
+				s.ends("order", true, 10, refused)
+				s.again()
+				c.after(s)
+				s.ends("order", true, 100, refused)
+				s.is(t, c.want)
+				s.ends("order", true, 1, nil)
+				alone := strings.Count(log.String(), `"operation":"order","class":"unauthorized","status":403`)
+				if again := strings.Count(log.String(), "is answered again"); alone != c.told || again != alone {
+					t.Errorf("told %d times that it fails alone, %d times that it does not any more", alone, again)
+				}
+			})
+		})
+	}
+}
+
+// What an outage of before has shown says nothing of what fails now.
+func TestOneOperationFailsLater(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, breaker.Config{Full: 4})
+		s.ends("order", true, 1, refused)
+		s.fail(10, unavailable)
+		s.again()
+		s.ends("wallet", true, 4, nil)
+		s.is(t, breaker.Closed)
+		time.Sleep(3 * time.Minute)
+		s.ends("wallet", true, 1, nil)
+		s.ends("order", true, 10, refused)
+		s.is(t, breaker.Open)
+	})
+}
+
+// An outage of all is seen although one operation had been refused before, by what else fails, or by what has no connection.
+func TestOutageOfAllAfterOfOne(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(s *service){
+		"others":        func(s *service) { s.ends("wallet", true, 10, unavailable) },
+		"no connection": func(s *service) { s.fail(10, outcome.Retry(outcome.ClassNotSent, false, nil)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := start(t, breaker.Config{Full: 4})
+				s.ends("order", true, 10, refused)
+				s.again()
+				s.ends("wallet", true, 4, nil)
+				s.is(t, breaker.Closed)
+				s.ends("order", true, 10, unavailable)
+				s.is(t, breaker.Closed)
+				fail(s)
+				s.is(t, breaker.Open)
+			})
+		})
+	}
+}
