@@ -3,7 +3,7 @@
 //
 // It is not a usual circuit breaker (sony/gobreaker and the like) in three ways. Work waits for it instead of failing, since a
 // failure would have to be written down. It opens only if the calls of several customers fail and none succeeds in between:
-// one whose calls all fail is no outage, and neither is one operation that fails for all while others are done. And after the
+// one whose calls all fail is no outage, and neither is one operation that is refused to all while others are done. And after the
 // outage the number of those at work grows with each success, lest the service be flattened by all that has waited.
 package breaker
 
@@ -179,21 +179,21 @@ func (b *Breaker) Observe(c Call, err *outcome.Error) {
 	if word == nothing {
 		return
 	}
-	now := time.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if word == well {
-		if b.ops.succeeded(c, now) {
-			b.cfg.Log.Info().Str("operation", c.Operation).Msg("the operation that failed for everybody is answered again")
+		if b.ops.answered(c, err) {
+			b.cfg.Log.Info().Str("operation", c.Operation).Msg("the operation that was refused to everybody is answered again")
 		}
 		b.success()
 		return
 	}
+	now := time.Now()
 	b.asked(err)
-	alone, found := b.ops.fails(c, now)
+	alone, found := b.ops.fails(c, err, now)
 	if found {
 		b.cfg.Log.Error().Str("operation", c.Operation).Str("class", string(err.Class)).Int("status", err.Status).
-			Msg("one operation fails for everybody, and others do not: what needs it waits, all else goes on")
+			Msg("one operation is refused to everybody, and others are done: what needs it waits, all else goes on")
 	}
 	if !alone {
 		b.failure(c.Customer, now)

@@ -2,15 +2,17 @@ package breaker
 
 import (
 	"net/http"
+	"time"
 
 	"distributor-bridge/internal/outcome"
 )
 
 // Call is one that has ended.
 type Call struct {
-	Customer  string // for whom
-	Operation string // of the service's; empty if it did not come to that, for want of a connection or a token
-	Effect    bool   // whether the operation has one, or only looks
+	Customer  string    // for whom
+	Operation string    // of the service's; empty if it did not come to that, for want of a token
+	Effect    bool      // whether the operation has one that counts for others
+	Began     time.Time // zero: at an unknown time
 }
 
 // What a call says about the service.

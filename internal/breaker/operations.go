@@ -1,12 +1,18 @@
 package breaker
 
-import "time"
+import (
+	"strings"
+	"time"
 
-// operations remember how calls of each operation end: one that is refused for everybody, while what else has an effect is done, is
-// no outage. To stop all work for it again and again would make everybody wait for what a few need.
+	"distributor-bridge/internal/outcome"
+)
+
+// operations remember how calls of each operation end: one that is refused to everybody (a permission is missing), while what else
+// has an effect is done, is no outage. To stop all work for it again and again would make everybody wait for what a few need.
 //
 // That takes more than a success at the side: as an outage begins, calls that were under way still succeed. What shows it is the try
-// to begin again after it has opened: another operation's effect succeeded since then.
+// to begin again after the breaker has opened: another operation's call that began since then has had its effect. And it takes a
+// refusal, of which nothing can have come: what is not answered, or by a 5xx, leaves a doubt with each call, and is called little.
 type operations struct {
 	of    map[string]*operation
 	tried time.Time // when work began again last
@@ -14,8 +20,8 @@ type operations struct {
 
 // operation is what is known of one.
 type operation struct {
-	worked  time.Time // when it last had an effect
-	since   time.Time // of the first failure after its last success; zero: there is none
+	worked  time.Time // when the last call began that has had its effect
+	since   time.Time // of the first failure after the last answer; zero: there is none
 	failed  time.Time // of the last of them
 	first   string    // the customer of the first of them
 	several bool      // they are of more than one customer
@@ -34,41 +40,38 @@ func (o *operations) get(name string) *operation {
 	return op
 }
 
-// succeeded takes note of a call that was answered, and says whether its operation alone had failed.
-func (o *operations) succeeded(c Call, now time.Time) (was bool) {
-	if c.Operation == "" {
-		return false
-	}
+// answered takes note of a call that was, by a success or about what was asked; was says that its operation alone had failed.
+func (o *operations) answered(c Call, err *outcome.Error) (was bool) {
 	op := o.get(c.Operation)
 	was = op.alone
-	op.since, op.several, op.alone = time.Time{}, false, false
-	if c.Effect {
-		op.worked = now
+	op.since, op.first, op.several, op.alone = time.Time{}, "", false, false
+	if c.Effect && err == nil && c.Began.After(op.worked) {
+		op.worked = c.Began
 	}
 	return was
 }
 
-// fails takes note of a call that failed, and says whether its operation alone does, and whether that is new.
-func (o *operations) fails(c Call, now time.Time) (alone, found bool) {
+// fails takes note of a call that failed, and says whether its operation alone is refused, and whether that is new.
+func (o *operations) fails(c Call, err *outcome.Error, now time.Time) (alone, found bool) {
 	if c.Operation == "" {
 		return false, false
 	}
 	op := o.get(c.Operation)
 	if op.since.IsZero() || now.Sub(op.failed) > forget {
-		op.since, op.first, op.several = now, c.Customer, false
+		op.since, op.first, op.several = now, strings.Clone(c.Customer), false
 	}
 	op.failed = now
 	op.several = op.several || op.first != c.Customer
-	if !o.alone(op, now) {
+	if refusal := err.Class == outcome.ClassUnauthorized || err.Class == outcome.ClassEndpoint; !refusal || !o.alone(op, now) {
 		return false, false
 	}
 	found, op.alone = !op.alone, true
 	return true, found
 }
 
-// alone says whether op alone fails.
+// alone says whether op alone fails, for several.
 func (o *operations) alone(op *operation, now time.Time) bool {
-	if !o.tried.After(op.since) {
+	if !op.several || !o.tried.After(op.since) {
 		return false
 	}
 	others := false
@@ -77,7 +80,7 @@ func (o *operations) alone(op *operation, now time.Time) bool {
 		case other == op:
 		case other.several && now.Sub(other.failed) <= forget:
 			return false
-		case other.worked.After(o.tried) && now.Sub(other.worked) <= forget:
+		case !other.worked.Before(o.tried) && now.Sub(other.worked) <= forget:
 			others = true
 		}
 	}

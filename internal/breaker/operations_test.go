@@ -19,7 +19,7 @@ var refused = &outcome.Error{Verdict: outcome.Retrying, Class: outcome.ClassUnau
 // ends makes the calls of an operation for n customers end.
 func (s *service) ends(operation string, effect bool, n int, err *outcome.Error) {
 	for i := range n {
-		s.Observe(breaker.Call{Customer: fmt.Sprint("c", i), Operation: operation, Effect: effect}, err)
+		s.Observe(breaker.Call{Customer: fmt.Sprint("c", i), Operation: operation, Effect: effect, Began: time.Now()}, err)
 	}
 }
 
@@ -40,9 +40,12 @@ func TestOneOperationFails(t *testing.T) {
 	}{
 		"alone":   {after: func(s *service) { s.ends("wallet", true, 1, nil) }, want: breaker.Slow, told: 1},
 		"at once": {after: func(*service) {}, want: breaker.Open},
-		"a rejection is an answer": {after: func(s *service) {
+		"a rejection is no effect": {after: func(s *service) {
 			s.ends("wallet", true, 1, &outcome.Error{Verdict: outcome.Rejected, Class: outcome.ClassClient, Status: 400})
-		}, want: breaker.Slow, told: 1},
+		}, want: breaker.Open},
+		"others were under way before": {after: func(s *service) {
+			s.Observe(breaker.Call{Customer: "w", Operation: "wallet", Effect: true, Began: time.Now().Add(-7 * time.Second)}, nil)
+		}, want: breaker.Open},
 		"one of others fails for one": {after: func(s *service) {
 			s.ends("wallet", true, 1, nil)
 			s.ends("transfer", true, 1, refused)
@@ -105,6 +108,36 @@ func TestOneOperationFails(t *testing.T) {
 	}
 }
 
+// What leaves a doubt with each call is not called as often as it likes, though it alone fails.
+func TestOneOperationFailsInDoubt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, breaker.Config{})
+		s.ends("order", true, 10, unavailable)
+		s.again()
+		s.ends("wallet", true, 1, nil)
+		s.ends("order", true, 10, unavailable)
+		s.is(t, breaker.Open)
+	})
+}
+
+// One customer's refusals are not everybody's.
+func TestOneCustomerIsRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		s := start(t, breaker.Config{Log: zerolog.New(&log), Full: 4})
+		s.ends("order", true, 1, refused)
+		s.fail(10, unavailable)
+		s.again()
+		s.ends("wallet", true, 4, nil)
+		s.ends("order", true, 1, refused)
+		if s.is(t, breaker.Closed); strings.Contains(log.String(), "everybody") {
+			t.Error("told of everybody's")
+		}
+	})
+}
+
 // What an outage of before has shown says nothing of what fails now.
 func TestOneOperationFailsLater(t *testing.T) {
 	t.Parallel()
@@ -127,6 +160,7 @@ func TestOutageOfAllAfterOfOne(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(s *service){
 		"others":        func(s *service) { s.ends("wallet", true, 10, unavailable) },
+		"no token":      func(s *service) { s.fail(10, refused) }, // as the token endpoint says
 		"no connection": func(s *service) { s.fail(10, outcome.Retry(outcome.ClassNotSent, false, nil)) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -134,10 +168,11 @@ func TestOutageOfAllAfterOfOne(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := start(t, breaker.Config{Full: 4})
 				s.ends("order", true, 10, refused)
+				s.fail(2, outcome.Retry(outcome.ClassNotSent, false, nil))
 				s.again()
 				s.ends("wallet", true, 4, nil)
 				s.is(t, breaker.Closed)
-				s.ends("order", true, 10, unavailable)
+				s.ends("order", true, 10, refused)
 				s.is(t, breaker.Closed)
 				fail(s)
 				s.is(t, breaker.Open)

@@ -125,16 +125,16 @@ func (g *gate) before(ctx context.Context, late time.Time) error {
 }
 
 // ended takes note of how a call ended.
-func (g *gate) ended(ctx context.Context, operation string, effect bool, verdict *outcome.Error) {
-	g.paced(verdict)
-	call := breaker.Call{Operation: operation, Effect: effect}
+func (g *gate) ended(ctx context.Context, end distributor.End) {
+	g.paced(end.Verdict)
+	call := breaker.Call{Operation: end.Operation, Effect: end.Effect, Began: end.Began}
 	if c, ok := ctx.Value(customerKey{}).(*customerContext); ok {
 		call.Customer = c.customer
 	}
-	if verdict != nil && (verdict.Class == outcome.ClassNotSent || distributor.OfToken(verdict)) {
+	if end.Verdict != nil && distributor.OfToken(end.Verdict) {
 		call.Operation = "" // it has not been called
 	}
-	g.breaker.Observe(call, verdict)
+	g.breaker.Observe(call, end.Verdict)
 }
 
 // paced takes note of what a call says about the rate.

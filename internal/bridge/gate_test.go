@@ -1,13 +1,17 @@
 package bridge
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"distributor-bridge/internal/breaker"
+	"distributor-bridge/internal/distributor"
 	"distributor-bridge/internal/outcome"
 )
 
@@ -24,7 +28,9 @@ func TestDownMeanwhile(t *testing.T) {
 		time.AfterFunc(500*time.Millisecond, func() {
 			for i := range 10 {
 				ctx := &customerContext{t.Context(), fmt.Sprint("customer-", i)}
-				g.ended(ctx, "create_investor", true, outcome.Retry(outcome.ClassServer, true, errors.New("status 503")))
+				g.ended(ctx, distributor.End{
+					Operation: "create_investor", Effect: true, Verdict: outcome.Retry(outcome.ClassServer, true, errors.New("status 503")),
+				})
 			}
 		})
 		err := outcome.Of(g.before(t.Context(), time.Time{}))
@@ -35,4 +41,64 @@ func TestDownMeanwhile(t *testing.T) {
 			t.Errorf("the call that waited: %v, want %v", err, errDown)
 		}
 	})
+}
+
+// One operation that is refused to everybody leaves the gate open, and what had no connection or no token shuts it all the same.
+func TestRefusedAlone(t *testing.T) {
+	t.Parallel()
+	refused := outcome.Retry(outcome.ClassUnauthorized, false, errors.New("status 403"))
+	for name, c := range map[string]struct {
+		verdict *outcome.Error
+		want    breaker.State
+	}{
+		"alone":         {refused, breaker.Slow},
+		"no connection": {outcome.Retry(outcome.ClassNotSent, false, errors.New("refused")), breaker.Open},
+		"no token":      {noToken(t), breaker.Open},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				g := newGate(&Config{})
+				g.ask = func(context.Context) error { return nil }
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				go g.breaker.Run(ctx)
+				end := func(operation string, n int, verdict *outcome.Error) {
+					for i := range n {
+						ctx := &customerContext{t.Context(), fmt.Sprint("customer-", i)}
+						g.ended(ctx, distributor.End{Operation: operation, Effect: true, Began: time.Now(), Verdict: verdict})
+					}
+				}
+				end("create_investment", 10, refused)
+				time.Sleep(1500 * time.Millisecond)
+				end("create_wallet", 1, nil)
+				end("create_investment", 10, refused)
+				if g.breaker.State() != breaker.Slow {
+					t.Fatal("one operation is refused to everybody, and the gate is shut")
+				}
+				end("create_investment", 10, c.verdict)
+				if got := g.breaker.State(); got != c.want {
+					t.Errorf("the breaker is %s, want %s", got, c.want)
+				}
+			})
+		})
+	}
+}
+
+// noToken gives the verdict of a call whose token is refused.
+func noToken(t *testing.T) *outcome.Error {
+	t.Helper()
+	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	t.Cleanup(refuses.Close)
+	c, err := distributor.New(distributor.Config{BaseURL: refuses.URL, AllowPlainHTTP: true, ClientID: "id", ClientSecret: "secret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	_, err = c.Investor(t.Context(), "5e1f2d0c-0000-4000-8000-000000000000")
+	v := outcome.Of(err)
+	if v == nil || !distributor.OfToken(v) {
+		t.Fatalf("without a token: %v", err)
+	}
+	return v
 }

@@ -32,12 +32,13 @@ func (c *Client) do(ctx context.Context, r request, a answer) error {
 	if r.op.effect() && r.key.IsZero() {
 		return fault(r.op, errNoKey)
 	}
+	began := time.Now()
 	verdict, tried := c.call(ctx, r, a)
 	if verdict != nil {
 		verdict = about(r.op, verdict)
 	}
 	if tried && c.cfg.Ended != nil && ctx.Err() == nil {
-		c.cfg.Ended(ctx, r.op.name, r.op.effect(), verdict)
+		c.cfg.Ended(ctx, End{r.op.name, r.op.effect() && r.document == nil, began, verdict})
 	}
 	if verdict == nil {
 		return nil

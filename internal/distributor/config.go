@@ -60,15 +60,22 @@ type Config struct {
 	// not the call's own time. An error, which should be a verdict, is that of the call, and nothing is sent. late is when it
 	// is too late to be sent: by then it should have given one.
 	Before func(ctx context.Context, late time.Time) error
-	// Ended, if set, is told how each call ended, with the context that it was made with, its operation (as in Operations), and whether
-	// that has an effect; nil is a success. It is not told of calls that say nothing of the API: the caller's context has ended, it was
-	// never tried, Before has refused it.
-	Ended func(ctx context.Context, operation string, effect bool, verdict *outcome.Error)
+	// Ended, if set, is told how each call ended, with the context that it was made with. It is not told of calls that say nothing of
+	// the API: the caller's context has ended, it was never tried, Before has refused it.
+	Ended func(ctx context.Context, end End)
 	// Trace, if set, is called once after each HTTP request of a call, with the context that the call was made with and what Observe
 	// is told. Not for a token's fetch, which belongs to no call.
 	Trace func(ctx context.Context, call Call)
 	// Observe, if set, is called once after each HTTP request, from many goroutines at once. It must not block.
 	Observe func(Call)
+}
+
+// End is how a call ended, repeats after a 401 included.
+type End struct {
+	Operation string    // as in Operations
+	Effect    bool      // whether it has one that counts for others: not a look, nor a document that is uploaded ahead
+	Began     time.Time // before it waited for anything
+	Verdict   *outcome.Error
 }
 
 // Timeouts limit the stages of a call. Zero stands for the default.

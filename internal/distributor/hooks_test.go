@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"sync"
@@ -22,7 +23,7 @@ type hooks struct {
 
 	mu    sync.Mutex
 	asked []time.Time // late, of each question
-	ended []*outcome.Error
+	ended []distributor.End
 }
 
 func (h *hooks) use(cfg *distributor.Config) {
@@ -35,10 +36,10 @@ func (h *hooks) use(cfg *distributor.Config) {
 		}
 		return h.before(ctx, late)
 	}
-	cfg.Ended = func(_ context.Context, _ string, _ bool, e *outcome.Error) {
+	cfg.Ended = func(_ context.Context, end distributor.End) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		h.ended = append(h.ended, e)
+		h.ended = append(h.ended, end)
 	}
 }
 
@@ -55,11 +56,11 @@ func (h *hooks) told() []outcome.Class {
 	defer h.mu.Unlock()
 	var classes []outcome.Class
 	for _, e := range h.ended {
-		if e == nil {
+		if e.Verdict == nil {
 			classes = append(classes, "")
 			continue
 		}
-		classes = append(classes, e.Class)
+		classes = append(classes, e.Verdict.Class)
 	}
 	return classes
 }
@@ -115,6 +116,29 @@ func TestEnded(t *testing.T) {
 				t.Errorf("asked %d times, want %d", len(h.questions()), test.asked)
 			}
 		})
+	}
+}
+
+// Ended is told which operation it was, since when, and whether it has an effect that counts for others.
+func TestEndedSaysWhich(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	a.answer = says(201, fmt.Sprintf(`{"id":%q,"kyc_status":"SUCCESS"}`, someID))
+	var h hooks
+	c := a.client(h.use)
+	began := time.Now()
+	_, _ = c.Investor(t.Context(), someID)
+	_, _ = c.CreateInvestment(t.Context(), newKey(), distributor.Investment{})
+	_, _ = c.UploadDocument(t.Context(), newKey(), document("%PDF", func(r io.Reader) io.Reader { return r }))
+	var got []string
+	for _, e := range h.ended {
+		got = append(got, fmt.Sprint(e.Operation, " ", e.Effect))
+		if e.Began.Before(began) || e.Began.After(time.Now()) {
+			t.Errorf("%s began at %v", e.Operation, e.Began)
+		}
+	}
+	if want := []string{"get_investor false", "create_investment true", "upload_document false"}; !slices.Equal(got, want) {
+		t.Errorf("told of %q, want %q", got, want)
 	}
 }
 

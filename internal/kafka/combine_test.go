@@ -329,6 +329,38 @@ func TestTooLargeInDoubt(t *testing.T) {
 	}
 }
 
+// TestTooLargeInDoubtFenced: an owner whose batch may be in the log, or not, writes no more, nor any part of it.
+func TestTooLargeInDoubtFenced(t *testing.T) {
+	t.Parallel()
+	var owner, other *kafka.Producer
+	g := gather(t, broker.ForTest(t), 1, func(g *gathering) {
+		g.topic = topic(t, g.Client, 2, map[string]string{"max.message.bytes": "4000"})
+		owner = producer(t, g.Client, kafka.ProducerConfig{TransactionalID: broker.Name(t, "owner")})
+		other = producer(t, g.Client, kafka.ProducerConfig{})
+		warm(t, owner, g.topic, 0)
+		warm(t, other, g.topic, 1)
+	})
+	g.net.fate = answerLost
+	good := g.write(t, other, text(g.topic, 1, "b"))
+	told := make(chan error, 3)
+	for _, size := range []int{1, 5000, 1} {
+		if err := owner.Begin(t.Context(), func(err error) { told <- err }, text(g.topic, 0, strings.Repeat("x", size))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.free()
+	for range 3 {
+		if err := <-told; !errors.Is(err, kafka.ErrFenced) {
+			t.Error(err)
+		}
+	}
+	if err := <-good; err != nil {
+		t.Error(err)
+	}
+	g.sent(t, 2)
+	holds(t, g.Client, g.topic, 0)
+}
+
 // TestCombinedFenced: a stale owner's batch stops its producer, and nobody else's.
 func TestCombinedFenced(t *testing.T) {
 	t.Parallel()

@@ -275,7 +275,7 @@ func (l *lane) refuse(ctx context.Context, calls []*call, err error, doubt bool)
 		return
 	}
 	// Too large together: one is to blame, the others are not. In doubt too, since an earlier try of what is too large is in the
-	// log only if the topic's limit was lowered since; then they are in it twice, and readers know repeats.
+	// log only if the limit was larger then, the topic's or its leader's; then they are in it twice, and readers know repeats.
 	for i := range calls {
 		l.send(ctx, calls[i:i+1], nil, nil)
 	}

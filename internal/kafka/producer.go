@@ -39,7 +39,8 @@ func (c ProducerConfig) withDefaults() ProducerConfig {
 //
 // Only if a batch is refused for good after an answer was lost, or the broker has lost the numbering (codes 45, 59),
 // can it not be told what is in the log. Without a TransactionalID the lane then starts anew with another identity, and
-// the caller of a refused batch may find it written nevertheless; with one, the Producer stops with ErrFenced.
+// the caller of a refused batch may find it written nevertheless (and what was only too large together, and is written one by one,
+// written twice, should an earlier try have met a larger limit); with one, the Producer stops with ErrFenced.
 type Producer struct {
 	client *Client
 	cfg    ProducerConfig
