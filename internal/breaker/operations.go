@@ -23,9 +23,23 @@ type operation struct {
 	worked  time.Time // when the last call began that has had its effect
 	since   time.Time // of the first failure after the last answer; zero: there is none
 	failed  time.Time // of the last of them
-	first   string    // the customer of the first of them
-	several bool      // they are of more than one customer
+	failing customers // of all of them
+	refused customers // of those that are refusals
 	alone   bool      // it has been found to be the only one that fails
+}
+
+// customers tells one from several.
+type customers struct {
+	first   string
+	some    bool
+	several bool
+}
+
+func (c *customers) add(customer string) {
+	if !c.some {
+		c.first, c.some = strings.Clone(customer), true // which keeps no event in memory
+	}
+	c.several = c.several || c.first != customer
 }
 
 func (o *operations) get(name string) *operation {
@@ -42,9 +56,12 @@ func (o *operations) get(name string) *operation {
 
 // answered takes note of a call that was, by a success or about what was asked; was says that its operation alone had failed.
 func (o *operations) answered(c Call, err *outcome.Error) (was bool) {
+	if c.Operation == "" {
+		return false
+	}
 	op := o.get(c.Operation)
 	was = op.alone
-	op.since, op.first, op.several, op.alone = time.Time{}, "", false, false
+	*op = operation{worked: op.worked}
 	if c.Effect && err == nil && c.Began.After(op.worked) {
 		op.worked = c.Began
 	}
@@ -58,27 +75,31 @@ func (o *operations) fails(c Call, err *outcome.Error, now time.Time) (alone, fo
 	}
 	op := o.get(c.Operation)
 	if op.since.IsZero() || now.Sub(op.failed) > forget {
-		op.since, op.first, op.several = now, strings.Clone(c.Customer), false
+		*op = operation{worked: op.worked, since: now}
 	}
 	op.failed = now
-	op.several = op.several || op.first != c.Customer
-	if refusal := err.Class == outcome.ClassUnauthorized || err.Class == outcome.ClassEndpoint; !refusal || !o.alone(op, now) {
+	op.failing.add(c.Customer)
+	if err.Class != outcome.ClassUnauthorized && err.Class != outcome.ClassEndpoint {
+		return false, false
+	}
+	op.refused.add(c.Customer)
+	if !o.alone(op, now) {
 		return false, false
 	}
 	found, op.alone = !op.alone, true
 	return true, found
 }
 
-// alone says whether op alone fails, for several.
+// alone says whether op alone fails, by refusals to several.
 func (o *operations) alone(op *operation, now time.Time) bool {
-	if !op.several || !o.tried.After(op.since) {
+	if !op.refused.several || !o.tried.After(op.since) {
 		return false
 	}
 	others := false
 	for _, other := range o.of {
 		switch {
 		case other == op:
-		case other.several && now.Sub(other.failed) <= forget:
+		case other.failing.several && now.Sub(other.failed) <= forget:
 			return false
 		case !other.worked.Before(o.tried) && now.Sub(other.worked) <= forget:
 			others = true

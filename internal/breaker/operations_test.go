@@ -38,7 +38,11 @@ func TestOneOperationFails(t *testing.T) {
 		want          breaker.State    // once a hundred customers' orders have failed again
 		told          int              // how often it was that orders fail alone
 	}{
-		"alone":   {after: func(s *service) { s.ends("wallet", true, 1, nil) }, want: breaker.Slow, told: 1},
+		"alone": {after: func(s *service) { s.ends("wallet", true, 1, nil) }, want: breaker.Slow, told: 1},
+		"others' answers came in another order": {after: func(s *service) {
+			s.ends("wallet", true, 1, nil)
+			s.Observe(breaker.Call{Customer: "w", Operation: "wallet", Effect: true, Began: time.Now().Add(-7 * time.Second)}, nil)
+		}, want: breaker.Slow, told: 1},
 		"at once": {after: func(*service) {}, want: breaker.Open},
 		"a rejection is no effect": {after: func(s *service) {
 			s.ends("wallet", true, 1, &outcome.Error{Verdict: outcome.Rejected, Class: outcome.ClassClient, Status: 400})
@@ -53,6 +57,10 @@ func TestOneOperationFails(t *testing.T) {
 		"one of others fails for two": {after: func(s *service) {
 			s.ends("wallet", true, 1, nil)
 			s.ends("transfer", true, 2, refused)
+		}, want: breaker.Open},
+		"one of others is not answered for two": {after: func(s *service) {
+			s.ends("wallet", true, 1, nil)
+			s.ends("transfer", true, 2, unavailable)
 		}, want: breaker.Open},
 		"which did so long ago": {after: func(s *service) {
 			s.ends("transfer", true, 2, refused)
@@ -121,19 +129,66 @@ func TestOneOperationFailsInDoubt(t *testing.T) {
 	})
 }
 
-// One customer's refusals are not everybody's.
+// One that has moved is refused, too.
+func TestOneOperationHasMoved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		moved := &outcome.Error{Verdict: outcome.Retrying, Class: outcome.ClassEndpoint, Status: 404}
+		s := start(t, breaker.Config{})
+		s.ends("order", true, 10, moved)
+		s.again()
+		s.ends("wallet", true, 1, nil)
+		s.ends("order", true, 100, moved)
+		s.is(t, breaker.Slow)
+	})
+}
+
+// One customer's refusals are not everybody's, whoever else could not be answered, or was refused long ago.
 func TestOneCustomerIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]func(s *service){
+		"for another reason": func(s *service) { s.ends("order", true, 1, refused); s.fail(10, unavailable) },
+		"not answered":       func(s *service) { s.ends("order", true, 10, unavailable) },
+		"others long ago": func(s *service) {
+			s.ends("order", true, 3, refused)
+			time.Sleep(3 * time.Minute)
+			s.ends("order", true, 1, refused)
+			s.fail(10, unavailable)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				s := start(t, breaker.Config{Log: zerolog.New(&log), Full: 4})
+				before(s)
+				s.again()
+				s.ends("wallet", true, 4, nil)
+				s.ends("order", true, 1, refused)
+				if s.is(t, breaker.Closed); strings.Contains(log.String(), "everybody") {
+					t.Error("told of everybody's")
+				}
+			})
+		})
+	}
+}
+
+// It is told each time that it is found.
+func TestOneOperationFailsAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		s := start(t, breaker.Config{Log: zerolog.New(&log), Full: 4})
-		s.ends("order", true, 1, refused)
-		s.fail(10, unavailable)
-		s.again()
-		s.ends("wallet", true, 4, nil)
-		s.ends("order", true, 1, refused)
-		if s.is(t, breaker.Closed); strings.Contains(log.String(), "everybody") {
-			t.Error("told of everybody's")
+		for range 3 {
+			s.ends("order", true, 10, refused)
+			s.again()
+			s.ends("wallet", true, 4, nil)
+			s.ends("order", true, 10, refused)
+			s.is(t, breaker.Closed)
+			time.Sleep(5 * time.Minute)
+		}
+		if n := strings.Count(log.String(), "refused to everybody, and others"); n != 3 {
+			t.Errorf("told %d times, want 3", n)
 		}
 	})
 }

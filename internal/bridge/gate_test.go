@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,7 +55,8 @@ func TestRefusedAlone(t *testing.T) {
 	}{
 		"alone":         {refused, breaker.Slow},
 		"no connection": {outcome.Retry(outcome.ClassNotSent, false, errors.New("refused")), breaker.Open},
-		"no token":      {noToken(t), breaker.Open},
+		"no token":      {noToken(t, "secret"), breaker.Open},
+		"no secret":     {noToken(t, ""), breaker.Open},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -85,16 +88,24 @@ func TestRefusedAlone(t *testing.T) {
 	}
 }
 
-// noToken gives the verdict of a call whose token is refused.
-func noToken(t *testing.T) *outcome.Error {
+// noToken gives the verdict of a call whose token is refused, or cannot be asked for without a secret.
+func noToken(t *testing.T, secret string) *outcome.Error {
 	t.Helper()
 	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
 	t.Cleanup(refuses.Close)
-	c, err := distributor.New(distributor.Config{BaseURL: refuses.URL, AllowPlainHTTP: true, ClientID: "id", ClientSecret: "secret"})
+	file := filepath.Join(t.TempDir(), "secret")
+	write := func(secret string) {
+		if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("at first")
+	c, err := distributor.New(distributor.Config{BaseURL: refuses.URL, AllowPlainHTTP: true, ClientID: "id", ClientSecretFile: file})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
+	write(secret)
 	_, err = c.Investor(t.Context(), "5e1f2d0c-0000-4000-8000-000000000000")
 	v := outcome.Of(err)
 	if v == nil || !distributor.OfToken(v) {

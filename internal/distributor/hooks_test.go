@@ -133,8 +133,8 @@ func TestEndedSaysWhich(t *testing.T) {
 	var got []string
 	for _, e := range h.ended {
 		got = append(got, fmt.Sprint(e.Operation, " ", e.Effect))
-		if e.Began.Before(began) || e.Began.After(time.Now()) {
-			t.Errorf("%s began at %v", e.Operation, e.Began)
+		if e.Began.Before(began) || e.Began.After(time.Now()) || e.Verdict != nil {
+			t.Errorf("%s began at %v, and ended with %v", e.Operation, e.Began, e.Verdict)
 		}
 	}
 	if want := []string{"get_investor false", "create_investment true", "upload_document false"}; !slices.Equal(got, want) {

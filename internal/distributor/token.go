@@ -195,7 +195,7 @@ func (t *tokens) start() {
 func (t *tokens) ask(ctx context.Context) (*oauth2.Token, *outcome.Error) {
 	secret, err := t.secret()
 	if err != nil {
-		return nil, outcome.Retry(outcome.ClassUnauthorized, false, err)
+		return nil, outcome.Retry(outcome.ClassUnauthorized, false, fmt.Errorf("%w: %w", errToken, err))
 	}
 	cc := clientcredentials.Config{
 		ClientID:     t.cfg.ClientID,
