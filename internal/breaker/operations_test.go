@@ -116,31 +116,32 @@ func TestOneOperationFails(t *testing.T) {
 	}
 }
 
-// What leaves a doubt with each call is not called as often as it likes, though it alone fails.
-func TestOneOperationFailsInDoubt(t *testing.T) {
+// What is refused, for want of a permission or since it has moved, does not count; what leaves a doubt with each call does, though it
+// alone fails: it is not called as often as it likes.
+func TestHowOneOperationFails(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := start(t, breaker.Config{})
-		s.ends("order", true, 10, unavailable)
-		s.again()
-		s.ends("wallet", true, 1, nil)
-		s.ends("order", true, 10, unavailable)
-		s.is(t, breaker.Open)
-	})
-}
-
-// One that has moved is refused, too.
-func TestOneOperationHasMoved(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		moved := &outcome.Error{Verdict: outcome.Retrying, Class: outcome.ClassEndpoint, Status: 404}
-		s := start(t, breaker.Config{})
-		s.ends("order", true, 10, moved)
-		s.again()
-		s.ends("wallet", true, 1, nil)
-		s.ends("order", true, 100, moved)
-		s.is(t, breaker.Slow)
-	})
+	for name, c := range map[string]struct {
+		fails *outcome.Error
+		want  breaker.State
+	}{
+		"not permitted": {refused, breaker.Slow},
+		"has moved":     {&outcome.Error{Verdict: outcome.Retrying, Class: outcome.ClassEndpoint, Status: 404}, breaker.Slow},
+		"5xx":           {unavailable, breaker.Open},
+		"no answer":     {outcome.Retry(outcome.ClassNoAnswer, true, nil), breaker.Open},
+		"not sent":      {outcome.Retry(outcome.ClassNotSent, false, nil), breaker.Open},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := start(t, breaker.Config{})
+				s.ends("order", true, 10, c.fails)
+				s.again()
+				s.ends("wallet", true, 1, nil)
+				s.ends("order", true, 100, c.fails)
+				s.is(t, c.want)
+			})
+		})
+	}
 }
 
 // One customer's refusals are not everybody's, whoever else could not be answered, or was refused long ago.

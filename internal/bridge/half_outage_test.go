@@ -62,7 +62,7 @@ func TestOneOperationRefused(t *testing.T) {
 		late   time.Duration // which is this
 	}{
 		"some":         {orders: 10, every: 5 * time.Second, settle: time.Minute, late: 5 * time.Second},
-		"many at once": {orders: 60, settle: 3 * time.Minute, late: 30 * time.Second}, // it looks like an outage until they are held
+		"many at once": {orders: 60, settle: 3 * time.Minute, late: 30 * time.Second}, // it looks like an outage until others are done
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.orders > 10 && !*everyPoint {

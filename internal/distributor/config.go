@@ -72,10 +72,10 @@ type Config struct {
 
 // End is how a call ended, repeats after a 401 included.
 type End struct {
-	Operation string    // as in Operations
-	Effect    bool      // whether it has one that counts for others: not a look, nor a document that is uploaded ahead
-	Began     time.Time // before it waited for anything
-	Verdict   *outcome.Error
+	Operation string         // as in Operations
+	Effect    bool           // whether it has one that counts for others: not a look, nor a document that is uploaded ahead
+	Began     time.Time      // before it waited for anything
+	Verdict   *outcome.Error // nil: a success
 }
 
 // Timeouts limit the stages of a call. Zero stands for the default.
